@@ -1,0 +1,32 @@
+"""A private container registry on Kubernetes on AWS: settings in, components in the order of the data, outputs out."""
+
+import pulumi
+
+from registry.controller import Controller
+from registry.credentials import Credentials
+from registry.endpoint import Endpoint
+from registry.identity import Identity
+from registry.settings import Settings
+from registry.storage import Storage
+
+settings = Settings.load(pulumi.Config())
+tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname}
+
+storage = Storage("registry", settings.bucket, tags)
+identity = Identity("registry", storage.bucket_arn, tags)
+credentials = Credentials("registry")
+controller = Controller(
+    "registry",
+    settings,
+    bucket_name=storage.bucket_name,
+    region=storage.region,
+    access_key_id=identity.access_key_id,
+    secret_access_key=identity.secret_access_key,
+    http_secret=credentials.http_secret,
+)
+endpoint = Endpoint("registry", settings, selector=controller.selector, workload=controller.workload)
+
+pulumi.export("hostname", settings.hostname)
+pulumi.export("url", endpoint.url)
+pulumi.export("bucketName", storage.bucket_name)
+pulumi.export("loadBalancerHostname", endpoint.load_balancer_hostname)

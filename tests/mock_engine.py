@@ -1,0 +1,130 @@
+"""A mock engine that runs the whole program and records what it would create; tests look at the record afterwards."""
+
+from __future__ import annotations
+
+import json
+import runpy
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+
+PROGRAM = Path(__file__).parent.parent / "__main__.py"
+PLAIN = {"hostname": "registry.example.com"}
+"""The least that a stack has to set."""
+
+FIRST_TEMPLATE: str | None = None
+"""What the engine's Stash keeps from an earlier update; None: this is the first."""
+
+
+@dataclass(frozen=True)
+class Resource:
+    """A resource as the program declared it: Pulumi's type and name, and its inputs by their names in the engine."""
+
+    type: str
+    name: str
+    inputs: dict[str, Any]
+
+
+@dataclass
+class Engine(pulumi.runtime.Mocks):
+    """Answers as AWS and Kubernetes would, with values that say where they come from."""
+
+    resources: list[Resource] = field(default_factory=list)
+    calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+
+    def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
+        self.resources.append(Resource(args.typ, args.name, args.inputs))
+        return f"{args.name}-id", {**args.inputs, **self._outputs(args)}
+
+    def _outputs(self, args: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
+        bucket = args.inputs.get("bucket", f"{args.name}-1a2b3c4")
+        answers = {
+            "aws:s3/bucket:Bucket": {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "region": "eu-central-1"},
+            "aws:iam/user:User": {"name": f"{args.name}-1a2b3c4"},
+            "aws:iam/accessKey:AccessKey": {"secret": f"secret of {args.name}"},
+            "random:index/randomPassword:RandomPassword": {"result": f"result of {args.name}"},
+            "aws:route53/record:Record": {"fqdn": args.inputs.get("name")},
+            "pulumi:index:Stash": {"output": FIRST_TEMPLATE or args.inputs.get("input")},
+            "kubernetes:core/v1:Secret": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
+            "kubernetes:core/v1:Service": {
+                "status": {"loadBalancer": {"ingress": [{"hostname": "a1b2.us-east-1.elb.amazonaws.com"}]}}
+            },
+        }
+        return answers.get(args.typ, {})
+
+    def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
+        self.calls.append((args.token, args.args))
+        match args.token:
+            case "aws:route53/getZone:getZone":
+                return {"zoneId": f"zone of {args.args['name']}"}, []
+            case "aws:elb/getHostedZoneId:getHostedZoneId":
+                return {"id": "zone of classic load balancers"}, []
+            case _:
+                raise AssertionError(f"the program calls {args.token}, which this engine does not know")
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """What a run of the program left: the engine's record, the outputs, and which of those are secret."""
+
+    engine: Engine
+    outputs: dict[str, Any]
+    secret_outputs: set[str]
+
+    def all(self, type_: str) -> list[Resource]:
+        """The resources whose type ends with `type_`, such as `Bucket`."""
+        return [resource for resource in self.engine.resources if resource.type.rpartition(":")[2] == type_]
+
+    def one(self, type_: str) -> dict[str, Any]:
+        """The inputs of the only resource of the type."""
+        (found,) = self.all(type_)
+        return found.inputs
+
+    def pod(self) -> dict[str, Any]:
+        """The pod's spec, of whichever controller there is."""
+        (controller,) = [*self.all("Deployment"), *self.all("ReplicationController")]
+        return controller.inputs["spec"]["template"]["spec"]
+
+    def environment(self) -> dict[str, Any]:
+        """The container's variables: the value, or the reference in its place."""
+        (container,) = self.pod()["containers"]
+        return {variable["name"]: variable.get("value", variable.get("valueFrom")) for variable in container["env"]}
+
+
+Deploy = Callable[..., Deployed]
+"""Runs the program with the settings that are given by keyword."""
+
+
+def configure(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+    """Give a program the settings as the engine does: every value as text, objects and lists as JSON."""
+    values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({f"registry:{key}": value for key, value in values.items()}))
+
+
+def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Deployed:
+    """Run the program as the engine does, with the given settings."""
+    configure(monkeypatch, settings)
+    engine = Engine()
+    pulumi.runtime.set_mocks(engine, project="registry", stack="test", preview=False)
+    exported: dict[str, pulumi.Output[Any]] = {}
+    monkeypatch.setattr(pulumi, "export", lambda name, value: exported.update({name: pulumi.Output.from_input(value)}))
+    outputs: dict[str, Any] = {}
+    secrets: set[str] = set()
+
+    async def collect() -> None:
+        for name, output in exported.items():
+            outputs[name] = await output.future()
+            if await output.is_secret():
+                secrets.add(name)
+
+    @pulumi.runtime.test
+    def program() -> Awaitable[None]:
+        runpy.run_path(str(PROGRAM))
+        return collect()
+
+    program()
+    return Deployed(engine, outputs, secrets)

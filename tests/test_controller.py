@@ -1,0 +1,126 @@
+"""What keeps the pods running, and healthy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pulumi
+import pytest
+
+from tests.mock_engine import Deploy, Deployed
+
+LABELS = {"k8s-app": "kube-registry", "version": "v0", "kubernetes.io/cluster-service": "true"}
+CONTROLLERS = pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
+
+
+def container(deployed: Deployed) -> dict[str, Any]:
+    (only,) = deployed.pod()["containers"]
+    return only
+
+
+def test_a_deployment_is_the_default_and_never_has_fewer_pods_than_asked_for(deploy: Deploy) -> None:
+    deployment = deploy().one("Deployment")
+    assert deployment["metadata"] == {"name": "kube-registry", "namespace": "kube-system", "labels": LABELS}
+    assert deployment["spec"]["replicas"] == 2
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+
+
+def test_the_replication_controller_is_the_posts(deploy: Deploy) -> None:
+    controller = deploy(controller="ReplicationController", replicas=1).one("ReplicationController")
+    assert controller["metadata"] == {"name": "kube-registry-v0", "namespace": "kube-system", "labels": LABELS}
+    assert controller["spec"]["replicas"] == 1
+    assert controller["spec"]["selector"] == {"k8s-app": "kube-registry", "version": "v0"}
+    assert controller["spec"]["template"]["metadata"]["labels"] == LABELS
+
+
+def test_another_template_gets_a_successor_whose_name_selector_and_labels_differ(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.mock_engine.FIRST_TEMPLATE", "that of an earlier update")
+    controller = deploy(controller="ReplicationController").one("ReplicationController")
+    version = controller["spec"]["selector"]["version"]
+    assert version != "v0"
+    assert controller["metadata"]["name"] == f"kube-registry-{version}"
+    assert controller["metadata"]["labels"]["version"] == version
+    assert controller["spec"]["template"]["metadata"]["labels"]["version"] == version
+
+
+def test_the_number_of_replicas_makes_no_successor(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mock_engine.FIRST_TEMPLATE", "that of an earlier update")
+    names = {
+        deploy(controller="ReplicationController", replicas=replicas).one("ReplicationController")["metadata"]["name"]
+        for replicas in (1, 2)
+    }
+    assert len(names) == 1
+
+
+@CONTROLLERS
+def test_both_controllers_run_the_same_pod(deploy: Deploy, controller: str) -> None:
+    assert deploy(controller=controller).pod() == deploy().pod()
+
+
+def test_secrets_reach_the_container_from_a_kubernetes_secret_only(deploy: Deploy) -> None:
+    deployed = deploy()
+    secret = deployed.one("Secret")["stringData"]
+    assert pulumi.runtime.rpc.is_rpc_secret(secret)
+    assert pulumi.runtime.rpc.unwrap_rpc_secret(secret) == {
+        "accessKey": "registry-access-key-id",
+        "secretKey": "secret of registry-access-key",
+        "httpSecret": "result of registry-http-secret",
+    }
+    environment = deployed.environment()
+    for variable, key in {
+        "REGISTRY_STORAGE_S3_ACCESSKEY": "accessKey",
+        "REGISTRY_STORAGE_S3_SECRETKEY": "secretKey",
+        "REGISTRY_HTTP_SECRET": "httpSecret",
+    }.items():
+        assert environment[variable] == {"secretKeyRef": {"name": "registry-environment-5e6f7a8b", "key": key}}
+
+
+def test_the_secret_is_replaced_rather_than_changed_so_that_pods_roll(deploy: Deploy) -> None:
+    secret = deploy().one("Secret")
+    assert secret["immutable"] is True
+    assert "name" not in secret["metadata"]
+
+
+def test_a_pod_is_ready_by_http_after_its_first_look_at_s3_and_alive_by_tcp(deploy: Deploy) -> None:
+    registry = container(deploy())
+    assert registry["readinessProbe"]["httpGet"] == {"path": "/", "port": "registry"}
+    interval = deploy().environment()["REGISTRY_HEALTH_STORAGEDRIVER_INTERVAL"]
+    assert registry["readinessProbe"]["initialDelaySeconds"] > int(interval.removesuffix("s"))
+    assert registry["livenessProbe"]["tcpSocket"] == {"port": "registry"}
+
+
+def test_a_pod_may_not_write_its_file_system_run_as_root_or_gain_privileges(deploy: Deploy) -> None:
+    deployed = deploy()
+    pod = deployed.pod()["securityContext"]
+    assert (pod["runAsNonRoot"], pod["seccompProfile"]) == (True, {"type": "RuntimeDefault"})
+    assert pod["runAsUser"] > 0
+    assert container(deployed)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+def test_an_ending_pod_outlives_its_place_among_the_endpoints_and_its_requests(deploy: Deploy) -> None:
+    deployed = deploy()
+    removal = container(deployed)["lifecycle"]["preStop"]["sleep"]["seconds"]
+    drain = int(deployed.environment()["REGISTRY_HTTP_DRAINTIMEOUT"].removesuffix("s"))
+    assert removal > 0
+    assert deployed.pod()["terminationGracePeriodSeconds"] > removal + drain
+
+
+def test_the_memory_limit_grows_with_the_chunk_size(deploy: Deploy) -> None:
+    limits = {size: container(deploy(chunkSize=size))["resources"]["limits"]["memory"] for size in (5242880, 67108864)}
+    assert limits == {5242880: "488Mi", 67108864: "4736Mi"}
+
+
+def test_another_namespace_holds_all_kubernetes_objects(deploy: Deploy) -> None:
+    deployed = deploy(namespace="registry")
+    for kind in ("Secret", "Deployment", "Service"):
+        assert deployed.one(kind)["metadata"]["namespace"] == "registry"
+
+
+def test_the_image_is_as_set(deploy: Deploy) -> None:
+    assert container(deploy(image="registry:2.8.3"))["image"] == "registry:2.8.3"

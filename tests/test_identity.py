@@ -1,0 +1,18 @@
+"""Who the registry is to AWS."""
+
+from __future__ import annotations
+
+import json
+
+from registry.policies import registry_policy
+from tests.mock_engine import Deploy
+
+
+def test_an_iam_user_may_use_the_one_bucket(deploy: Deploy) -> None:
+    policy = deploy(bucket={"name": "images"}).one("UserPolicy")
+    assert policy["user"] == "registry-user-1a2b3c4"
+    assert json.loads(policy["policy"]) == registry_policy("arn:aws:s3:::images")
+
+
+def test_the_access_key_is_that_users(deploy: Deploy) -> None:
+    assert deploy().one("AccessKey")["user"] == "registry-user-1a2b3c4"

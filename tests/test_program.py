@@ -1,0 +1,43 @@
+"""The whole program: what it creates, in what shape, and what it tells other stacks."""
+
+from __future__ import annotations
+
+import pytest
+
+from registry.settings import SettingsError
+from tests.mock_engine import Deploy
+
+
+def test_the_outputs_tell_other_stacks_where_the_registry_is(deploy: Deploy) -> None:
+    assert deploy().outputs == {
+        "hostname": "registry.example.com",
+        "url": "http://registry.example.com",
+        "bucketName": "registry-bucket-1a2b3c4",
+        "loadBalancerHostname": "a1b2.us-east-1.elb.amazonaws.com",
+    }
+
+
+def test_no_output_is_tainted_as_secret(deploy: Deploy) -> None:
+    assert deploy().secret_outputs == set()
+
+
+def test_every_resource_is_named_after_its_component_and_role(deploy: Deploy) -> None:
+    components = {"Storage", "Identity", "Credentials", "Controller", "Endpoint"}
+    for resource in deploy().engine.resources:
+        if resource.type.startswith("registry:index:"):
+            assert resource.type.removeprefix("registry:index:") in components
+            assert resource.name == "registry"
+        else:
+            assert resource.name.startswith("registry-")
+
+
+def test_a_mistake_in_the_settings_ends_the_program_before_any_resource(deploy: Deploy) -> None:
+    with pytest.raises(SettingsError, match="registry:replicas is '0', but must be at least 1"):
+        deploy(replicas=0)
+
+
+def test_everything_that_can_be_tagged_says_which_stack_it_belongs_to(deploy: Deploy) -> None:
+    deployed = deploy()
+    expected = {"project": "registry", "stack": "test", "registry": "registry.example.com"}
+    assert deployed.one("Bucket")["tags"] == expected
+    assert deployed.one("User")["tags"] == expected
