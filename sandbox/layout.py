@@ -1,0 +1,160 @@
+"""Where everything of one sandbox is: its directories, its loopback addresses, its ports, its clients' environment.
+
+Every sandbox has a loopback network 127.N.0.0/16 of its own, so that several run side by side on the same ports.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+DOMAIN = "sandbox.test"
+"""The hosted zone that the emulated account is found with."""
+
+REGION = "us-east-1"
+AVAILABILITY_ZONE = "us-east-1a"
+CLUSTER_NAME = "sandbox"
+DEFAULT_NETWORK = 77
+PASSPHRASE = "sandbox"
+"""Encrypts the secrets in the state of sandbox stacks, whose cloud ends with the sandbox: no secret itself."""
+
+
+def cache_directory() -> Path:
+    """The directory outside the checkout that keeps built tools and running sandboxes (XDG base directories)."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "kubernetes-registry-sandbox"
+
+
+@dataclass(frozen=True)
+class Account:
+    """The emulated AWS account as it is found: its administrator, network, instance and hosted zone.
+
+    `cloud.py` makes it and writes it to `Layout.account_file`; everything else only reads it.
+    """
+
+    access_key_id: str
+    secret_access_key: str
+    vpc_id: str
+    subnet_id: str
+    instance_id: str
+    private_dns_name: str
+    private_ip: str
+    zone_id: str
+
+    @classmethod
+    def load(cls, path: Path) -> Account:
+        """Read the account from `path`, a JSON object of the fields. Raises FileNotFoundError before the cloud is up."""
+        return cls(**json.loads(path.read_text()))
+
+    def save(self, path: Path) -> None:
+        """Write the account to `path`, readable by its owner only; whole or not at all."""
+        new = path.with_suffix(".new")
+        new.touch(mode=0o600)
+        new.write_text(json.dumps(asdict(self), indent=2))
+        new.replace(path)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One sandbox: `name` names its directory, `network` (1 to 254) is the N of its addresses 127.N.0.0/16."""
+
+    name: str = "default"
+    network: int = DEFAULT_NETWORK
+
+    @property
+    def directory(self) -> Path:
+        """All that this sandbox writes is below here; `down` removes it."""
+        return cache_directory() / "sandboxes" / self.name
+
+    @property
+    def address(self) -> str:
+        """The loopback address of everything that is not a pod."""
+        return f"127.{self.network}.0.1"
+
+    @property
+    def pod_network(self) -> str:
+        """The pods' addresses as Kubernetes knows them: it takes no loopback address for an endpoint."""
+        return f"10.{self.network}.0.0/16"
+
+    @staticmethod
+    def loopback_of(pod_ip: str) -> str:
+        """The loopback address that serves the pod with the address `pod_ip`: 10.N.x.y is served on 127.N.x.y."""
+        return "127." + pod_ip.split(".", 1)[1]
+
+    @property
+    def cloud_url(self) -> str:
+        """The emulated AWS over HTTP."""
+        return f"http://{self.address}:4566"
+
+    @property
+    def cloud_tls_url(self) -> str:
+        """The same over HTTPS, with a certificate of the sandbox's authority."""
+        return f"https://{self.address}:4567"
+
+    @property
+    def kubernetes_url(self) -> str:
+        return f"https://{self.address}:6443"
+
+    @property
+    def edge_url(self) -> str:
+        """The HTTP proxy behind which the names of the emulated Route53 resolve."""
+        return f"http://{self.address}:3128"
+
+    @property
+    def account_file(self) -> Path:
+        return self.directory / "account.json"
+
+    @property
+    def authority_directory(self) -> Path:
+        """The sandbox's certificate authority: `ca.pem` (public) and `ca.key` (owner only)."""
+        return self.directory / "authority"
+
+    @property
+    def authority_certificate(self) -> Path:
+        return self.authority_directory / "ca.pem"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """The administrator's kubeconfig."""
+        return self.directory / "kubeconfig"
+
+    @property
+    def logs(self) -> Path:
+        """One file `<process>.log` for each process of the sandbox."""
+        return self.directory / "logs"
+
+    @property
+    def pods(self) -> Path:
+        """What the node keeps of pods, and `<namespace>_<pod>_<container>.log`."""
+        return self.directory / "pods"
+
+    def client_environment(self, account: Account, tools: Path) -> dict[str, str]:
+        """The variables with which clients reach this sandbox and nothing of the user's own.
+
+        `tools` is the directory of the built tools. Holds the emulated account's administrator key.
+        """
+        plugin = Path(__file__).parent / "aws_plugin"
+        path = [str(Path(sys.executable).parent), str(tools), str(plugin), os.environ.get("PATH", os.defpath)]
+        return {
+            "PATH": os.pathsep.join(path),
+            "PULUMI_HOME": str(self.directory / "pulumi"),
+            "PULUMI_BACKEND_URL": f"file://{self.directory}/state",
+            "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
+            "PULUMI_SKIP_UPDATE_CHECK": "true",
+            "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            "KUBECONFIG": str(self.kubeconfig),
+            "AWS_ENDPOINT_URL": self.cloud_url,
+            "AWS_REGION": REGION,
+            "AWS_DEFAULT_REGION": REGION,
+            "AWS_ACCESS_KEY_ID": account.access_key_id,
+            "AWS_SECRET_ACCESS_KEY": account.secret_access_key,
+            "AWS_CONFIG_FILE": os.devnull,
+            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+            "AWS_EC2_METADATA_DISABLED": "true",
+            "HTTP_PROXY": self.edge_url,
+            "HTTPS_PROXY": self.edge_url,
+            "NO_PROXY": f"{self.address},127.0.0.0/8,localhost",
+        }
