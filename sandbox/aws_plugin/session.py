@@ -1,0 +1,57 @@
+"""The AWS account and region that the plugin talks to, and its clients."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+
+from sandbox.aws_plugin.errors import PluginError
+
+
+@dataclass
+class Aws:
+    """Access to one AWS account.
+
+    `region`: the provider's region, or "" if none is set. `default_tags`: put on every resource that takes tags.
+    `credentials`: keyword arguments of `boto3.Session` that override the environment's credentials.
+    The endpoint comes from AWS_ENDPOINT_URL, which botocore reads.
+    """
+
+    region: str = ""
+    default_tags: Mapping[str, str] = field(default_factory=dict)
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    cancelled: threading.Event = field(default_factory=threading.Event)
+    """Set when the user asked the engine to stop: what waits, gives up."""
+
+    def __post_init__(self) -> None:
+        """Make the session; reads the environment's credentials at the first call."""
+        self._session = boto3.Session(**self.credentials)
+        self._lock = threading.Lock()
+        self._clients: dict[tuple[str, str], Any] = {}
+
+    def client(self, service: str, region: str = "") -> Any:
+        """The boto3 client of `service` (boto3's name, "s3") in `region`, else the provider's.
+
+        Raises PluginError if neither region nor endpoint is known.
+        """
+        region = region or self.region
+        if not region:
+            raise PluginError("no AWS region is set; run `pulumi config set aws:region us-east-1` or set AWS_REGION")
+        if not os.environ.get("AWS_ENDPOINT_URL"):
+            raise PluginError(
+                "AWS_ENDPOINT_URL is not set: the sandbox's stand-in for pulumi-aws never calls AWS itself; "
+                "set it to the sandbox's emulated AWS, or install the real plugin"
+            )
+        with self._lock:  # making a client is not thread-safe, using one is
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._session.client(service, region_name=region)
+            return self._clients[service, region]
+
+    def partition(self, region: str = "") -> str:
+        """The partition (`aws`, `aws-cn`, `aws-us-gov`) of `region`, else of the provider's."""
+        return self._session.get_partition_for_region(region or self.region or "us-east-1")
