@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import runpy
 from collections.abc import Awaitable, Callable
@@ -15,6 +16,9 @@ import pytest
 PROGRAM = Path(__file__).parent.parent / "__main__.py"
 PLAIN = {"hostname": "registry.example.com"}
 """The least that a stack has to set."""
+
+EVENT_LOOP = asyncio.new_event_loop()
+"""Pulumi takes the thread's own, which another test's `asyncio.run` takes away."""
 
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
@@ -109,6 +113,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
     """Run the program as the engine does, with the given settings."""
     configure(monkeypatch, settings)
     engine = Engine()
+    asyncio.set_event_loop(EVENT_LOOP)
     pulumi.runtime.set_mocks(engine, project="registry", stack="test", preview=False)
     exported: dict[str, pulumi.Output[Any]] = {}
     monkeypatch.setattr(pulumi, "export", lambda name, value: exported.update({name: pulumi.Output.from_input(value)}))
