@@ -18,7 +18,7 @@ REGION = "us-east-1"
 AVAILABILITY_ZONE = "us-east-1a"
 CLUSTER_NAME = "sandbox"
 DEFAULT_NETWORK = 77
-PASSPHRASE = "sandbox"
+PASSPHRASE = "sandbox"  # noqa: S105 (said below)
 """Encrypts the secrets in the state of sandbox stacks, whose cloud ends with the sandbox: no secret itself."""
 
 
@@ -46,7 +46,10 @@ class Account:
 
     @classmethod
     def load(cls, path: Path) -> Account:
-        """Read the account from `path`, a JSON object of the fields. Raises FileNotFoundError before the cloud is up."""
+        """Read the account from `path`, a JSON object of the fields.
+
+        Raises FileNotFoundError before the cloud is up.
+        """
         return cls(**json.loads(path.read_text()))
 
     def save(self, path: Path) -> None:
@@ -96,6 +99,7 @@ class Layout:
 
     @property
     def kubernetes_url(self) -> str:
+        """The Kubernetes API server."""
         return f"https://{self.address}:6443"
 
     @property
@@ -105,6 +109,7 @@ class Layout:
 
     @property
     def account_file(self) -> Path:
+        """The emulated account (see Account), readable by its owner only."""
         return self.directory / "account.json"
 
     @property
@@ -114,6 +119,7 @@ class Layout:
 
     @property
     def authority_certificate(self) -> Path:
+        """What clients trust: the public certificate of the sandbox's authority."""
         return self.authority_directory / "ca.pem"
 
     @property
@@ -146,7 +152,10 @@ class Layout:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "KUBECONFIG": str(self.kubeconfig),
-            "AWS_ENDPOINT_URL": self.cloud_url,
+            # By TLS, as the bucket's policy asks of everyone.
+            "AWS_ENDPOINT_URL": self.cloud_tls_url,
+            "AWS_CA_BUNDLE": str(self.authority_certificate),
+            "SSL_CERT_FILE": str(self.authority_certificate),
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": account.access_key_id,

@@ -1,0 +1,36 @@
+# `make sandbox` shows the product to someone with no AWS account; `make test` proves it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: sandbox sandbox-down env unit test format
+
+sandbox: $(VENV)/installed  ## everything from nothing: tools, sandbox, pulumi up, an image pushed and pulled
+	@$(BIN)/python -m sandbox show
+
+sandbox-down: $(VENV)/installed  ## pulumi destroy, then stop what the sandbox started
+	@$(BIN)/python -m sandbox destroy
+	@$(BIN)/python -m sandbox down
+
+env: $(VENV)/installed  ## eval "$$(make -s env)": pulumi, kubectl, crane and aws talk to the sandbox
+	@$(BIN)/python -m sandbox env
+
+unit: $(VENV)/installed  ## format, lint, types, unit tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/pytest -m "not sandbox"
+
+test: unit  ## all tests, the end-to-end ones on a sandbox of their own
+	$(BIN)/python -m sandbox tools
+	$(BIN)/pytest -m sandbox
+
+format: $(VENV)/installed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/installed: requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@

@@ -1,0 +1,83 @@
+"""`python -m sandbox COMMAND`: the sandbox from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+
+from sandbox.demonstration import DemonstrationError, show
+from sandbox.layout import DEFAULT_NETWORK, Account, Layout
+from sandbox.lifecycle import Steps, down, up
+from sandbox.processes import ProcessError, running
+from sandbox.stack import open_stack
+from sandbox.toolchain import ToolchainError, toolchain
+
+
+def main() -> None:
+    """Do what the arguments say; errors that have a remedy end with a message, not with a traceback."""
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description="AWS and Kubernetes on one machine.")
+    parser.add_argument("--name", default="default", help="the sandbox's name (default: %(default)s)")
+    parser.add_argument(
+        "--network",
+        type=int,
+        default=DEFAULT_NETWORK,
+        help="the N of its addresses 127.N.0.0/16, another one for each sandbox (default: %(default)s)",
+    )
+    commands = parser.add_subparsers(dest="command", required=True)
+    for command, (_, text) in COMMANDS.items():
+        commands.add_parser(command, help=text)
+    arguments = parser.parse_args()
+    try:
+        COMMANDS[arguments.command][0](Layout(arguments.name, arguments.network))
+    except (ToolchainError, ProcessError, DemonstrationError) as error:
+        sys.exit(f"error: {error}")
+
+
+def _up(layout: Layout) -> None:
+    up(layout, toolchain(), Steps())
+
+
+def _destroy(layout: Layout) -> None:
+    if not layout.account_file.exists():
+        print("nothing to destroy: the sandbox is not up")
+        return
+    stack = open_stack(layout, Account.load(layout.account_file), toolchain())
+    stack.destroy(on_output=print)
+
+
+def _down(layout: Layout) -> None:
+    stopped = down(layout)
+    print("stopped:", ", ".join(stopped) or "nothing was running")
+
+
+def _status(layout: Layout) -> None:
+    processes = running(layout)
+    for process in processes:
+        print(f"{process.name:<30} {process.pid}")
+    if not processes:
+        sys.exit("the sandbox is down")
+    print(f"\nAWS {layout.cloud_url}\nKubernetes {layout.kubernetes_url}\nHTTP proxy {layout.edge_url}")
+    print(f"logs {layout.logs}\ncontainers' logs {layout.pods}")
+
+
+def _env(layout: Layout) -> None:
+    if not layout.account_file.exists():
+        sys.exit("the sandbox is down: `make sandbox` starts it")
+    for key, value in layout.client_environment(Account.load(layout.account_file), toolchain().binaries).items():
+        print(f"export {key}={shlex.quote(value)}")
+
+
+COMMANDS = {
+    "tools": (lambda _: print(toolchain().binaries), "build the tools, if they are not built yet"),
+    "show": (show, "bring everything up, deploy the stack, push and pull an image"),
+    "up": (_up, "start what does not run yet"),
+    "down": (_down, "stop all processes of the sandbox and remove what they wrote"),
+    "destroy": (_destroy, "pulumi destroy of the stack `sandbox`"),
+    "status": (_status, "list the processes and addresses"),
+    "env": (_env, "print the environment of the sandbox's clients, for a shell's eval"),
+}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""Shows the product on a sandbox: the stack deployed, an image pushed and pulled through the registry's name."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from pulumi import automation
+from rich.console import Console
+from rich.table import Table
+
+from sandbox.layout import Account, Layout
+from sandbox.lifecycle import Steps, up
+from sandbox.stack import open_stack
+from sandbox.toolchain import toolchain
+
+
+class DemonstrationError(RuntimeError):
+    """The registry did not do what it is for. The message says what."""
+
+
+def show(layout: Layout) -> None:
+    """Bring everything up, deploy the stack `sandbox`, push and pull an image, and print a summary.
+
+    Raises ToolchainError, ProcessError, DemonstrationError, or what Pulumi's Automation API raises.
+    """
+    console = Console()
+    steps = Steps(console.print)
+    with steps.step("tools"):
+        tools = toolchain()
+    account = up(layout, tools, steps)
+    with steps.step("pulumi up"):
+        stack = open_stack(layout, account, tools)
+        outputs = stack.up(on_output=_print_errors_only).outputs
+    crane = Crane(layout, account, tools.binaries)
+    image = f"{outputs['hostname'].value}/hello:1"
+    with tempfile.TemporaryDirectory() as directory:
+        layer = Path(directory) / "layer.tar"
+        write_layer(layer, b"Hello from a private registry.\n")
+        with steps.step("push"):
+            crane("append", "--new_layer", str(layer), "--new_tag", image)
+        with steps.step("pull"):
+            pulled = Path(directory) / "pulled"
+            crane("pull", "--format", "oci", "--annotate-ref", image, str(pulled))
+        pushed_digest, pulled_digest = crane("digest", image), index_digest(pulled)
+    if pushed_digest != pulled_digest:
+        raise DemonstrationError(f"pushed {image} as {pushed_digest}, but pulled {pulled_digest}")
+    console.print(_summary(outputs, image, pulled_digest, steps))
+    console.print(f'Push an image of yours:\n  eval "$(make -s env)"\n  crane push IMAGE.tar {image}', highlight=False)
+
+
+class Crane:
+    """The registry client `crane`, in the environment of a sandbox's clients."""
+
+    def __init__(self, layout: Layout, account: Account, binaries: Path) -> None:
+        """`binaries` has the built tools."""
+        self._binary = str(binaries / "crane")
+        self._environment = os.environ | layout.client_environment(account, binaries)
+
+    def __call__(self, *arguments: str) -> str:
+        """Run crane and return what it prints. Raises DemonstrationError with what it says of a failure."""
+        # Of the sandbox's registry without TLS: crane asks for https first, and takes http only so.
+        command = [self._binary, *arguments, "--insecure"]
+        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise DemonstrationError(f"crane {' '.join(arguments)} failed:\n{done.stderr}")
+        return done.stdout.strip()
+
+
+def write_layer(path: Path, content: bytes) -> None:
+    """Write a tar archive with one file, `content`, as a layer of an image."""
+    with tarfile.open(path, "w") as archive:
+        member = tarfile.TarInfo("content")
+        member.size = len(content)
+        archive.addfile(member, io.BytesIO(content))
+
+
+def index_digest(layout_directory: Path) -> str:
+    """The digest of the one image in an OCI image layout."""
+    (manifest,) = json.loads((layout_directory / "index.json").read_text())["manifests"]
+    return manifest["digest"]
+
+
+def _summary(outputs: automation.OutputMap, image: str, digest: str, steps: Steps) -> Table:
+    table = Table(show_header=False)
+    for title, value in {
+        "registry": outputs["url"].value,
+        "bucket": outputs["bucketName"].value,
+        "load balancer": outputs["loadBalancerHostname"].value,
+        "pushed and pulled": f"{image}\n{digest}",
+        "seconds": f"{sum(steps.seconds.values()):.0f}",
+    }.items():
+        table.add_row(title, value)
+    return table
+
+
+def _print_errors_only(line: str) -> None:
+    if "error" in line:
+        print(line)

@@ -1,0 +1,99 @@
+"""Brings a sandbox up and down: the emulated AWS, the cluster, the node, the edge."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sandbox.cluster import Cluster
+from sandbox.layout import Account, Layout
+from sandbox.processes import running, start, stop, wait_until
+from sandbox.toolchain import Toolchain
+
+READY_SECONDS = 60.0
+CHECKOUT = Path(__file__).parent.parent
+
+
+class Steps:
+    """Tells what is done, and how long each step took."""
+
+    def __init__(self, say: Callable[[str], object] = print) -> None:
+        """`say` gets a line for each step."""
+        self._say = say
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def step(self, what: str) -> Iterator[None]:
+        """Time what is done inside, and say so at its end."""
+        started = time.monotonic()
+        yield
+        self.seconds[what] = time.monotonic() - started
+        self._say(f"  {what:<52} {self.seconds[what]:6.1f} s")
+
+
+def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
+    """Start what does not run yet, and return the emulated account when all of it is ready. Raises ProcessError.
+
+    The emulated AWS keeps everything in memory, so without it the rest is worth nothing: it is begun anew.
+    """
+    if "cloud" not in {process.name for process in running(layout)}:
+        down(layout)
+    with steps.step("emulated AWS, Kubernetes control plane"):
+        _start_module(layout, "cloud")
+        cluster = Cluster(layout, tools.binaries)
+        cluster.start()
+        wait_until(layout.account_file.exists, READY_SECONDS, "the emulated AWS", layout=layout, name="cloud")
+    account = Account.load(layout.account_file)
+    with steps.step("node, load balancer data path"):
+        _start_module(layout, "node", "--images", str(tools.images))
+        _start_module(layout, "edge")
+        environment = os.environ | layout.client_environment(account, tools.binaries)
+        kubectl = tools.binaries / "kubectl"
+        wait_until(lambda: _node_is_ready(kubectl, environment), READY_SECONDS, "the node", layout=layout, name="node")
+        wait_until(lambda: _listens(layout.edge_url), READY_SECONDS, "the edge", layout=layout, name="edge")
+    with steps.step("AWS cloud controller manager"):
+        cluster.start_cloud_controller_manager(account)
+    return account
+
+
+def down(layout: Layout) -> list[str]:
+    """Stop every process of the sandbox by its id, remove what it wrote, and return the names of those that ran."""
+    stopped = stop(layout)
+    shutil.rmtree(layout.directory, ignore_errors=True)
+    return stopped
+
+
+def _start_module(layout: Layout, module: str, *arguments: str) -> None:
+    inherited = {key: os.environ[key] for key in ("HOME", "PATH", "XDG_CACHE_HOME") if key in os.environ}
+    command = [sys.executable, "-m", f"sandbox.{module}", "--name", layout.name, "--network", str(layout.network)]
+    start(layout, module, [*command, *arguments], inherited | {"PYTHONPATH": str(CHECKOUT)})
+
+
+def _node_is_ready(kubectl: Path, environment: dict[str, str]) -> bool:
+    """Ready and without a taint: the node lifecycle controller takes it off, and only then are pods bound to it."""
+    command = [str(kubectl), "get", "nodes", "--output", "json"]
+    listed = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    nodes = json.loads(listed.stdout)["items"] if listed.returncode == 0 else []
+    return any(
+        "taints" not in node["spec"]
+        and any(
+            condition["type"] == "Ready" and condition["status"] == "True" for condition in node["status"]["conditions"]
+        )
+        for node in nodes
+        if "conditions" in node["status"]
+    )
+
+
+def _listens(url: str) -> bool:
+    parts = urlsplit(url)
+    with socket.socket() as probe:
+        return probe.connect_ex((parts.hostname, parts.port)) == 0

@@ -1,0 +1,46 @@
+"""The registry's stack on a sandbox, through Pulumi's Automation API and the real engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pulumi import automation
+
+from sandbox.layout import Account, Layout
+from sandbox.lifecycle import CHECKOUT
+from sandbox.toolchain import Toolchain
+
+STACK = "sandbox"
+
+
+def open_stack(
+    layout: Layout, account: Account, tools: Toolchain, *, project: Path = CHECKOUT, name: str = STACK
+) -> automation.Stack:
+    """The stack `name` of the program in the directory `project`, made first if it does not exist.
+
+    Its state is the sandbox's own: no login, profile or kubeconfig of the user's is read or written.
+    """
+    environment = layout.client_environment(account, tools.binaries)
+    (layout.directory / "state").mkdir(exist_ok=True)
+    options = automation.LocalWorkspaceOptions(
+        pulumi_command=automation.PulumiCommand(root=str(tools.directory)),
+        env_vars=environment,
+        pulumi_home=environment["PULUMI_HOME"],
+        secrets_provider="passphrase",
+    )
+    return automation.create_or_select_stack(name, work_dir=str(project), opts=options)
+
+
+def project_directory(layout: Layout, directory: Path) -> Path:
+    """A project in `directory` with the same program as the checkout, and settings of its own for the stack `sandbox`.
+
+    They are the checkout's, but that the bucket is at the emulated S3 of `layout`.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    for part in ("Pulumi.yaml", "__main__.py", "registry"):
+        link = directory / part
+        if not link.exists():
+            link.symlink_to(CHECKOUT / part)
+    settings = (CHECKOUT / f"Pulumi.{STACK}.yaml").read_text()
+    (directory / f"Pulumi.{STACK}.yaml").write_text(settings.replace(Layout().address, layout.address))
+    return directory
