@@ -13,8 +13,8 @@ settings = Settings.load(pulumi.Config())
 tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname}
 
 storage = Storage("registry", settings.bucket, tags)
-identity = Identity("registry", storage.bucket_arn, tags)
-credentials = Credentials("registry")
+identity = Identity("registry", settings, tags, bucket_arn=storage.bucket_arn)
+credentials = Credentials("registry", settings)
 controller = Controller(
     "registry",
     settings,
@@ -23,10 +23,15 @@ controller = Controller(
     access_key_id=identity.access_key_id,
     secret_access_key=identity.secret_access_key,
     http_secret=credentials.http_secret,
+    htpasswd=credentials.htpasswd,
 )
-endpoint = Endpoint("registry", settings, selector=controller.selector, workload=controller.workload)
+endpoint = Endpoint("registry", settings, tags, selector=controller.selector, workload=controller.workload)
 
 pulumi.export("hostname", settings.hostname)
 pulumi.export("url", endpoint.url)
 pulumi.export("bucketName", storage.bucket_name)
 pulumi.export("loadBalancerHostname", endpoint.load_balancer_hostname)
+pulumi.export("username", credentials.username)
+pulumi.export("password", credentials.password)
+pulumi.export("passwords", credentials.passwords)
+pulumi.export("dockerConfigJson", credentials.docker_config_json)

@@ -6,6 +6,7 @@ A value that breaks its rule gets an error that names the rule and the remedy; s
 from __future__ import annotations
 
 import re
+from ipaddress import IPv4Network
 from typing import Annotated
 
 from pydantic import AfterValidator
@@ -98,8 +99,79 @@ def _endpoint(url: str) -> str:
     return url
 
 
+_CERTIFICATE_ARN = re.compile(
+    r"arn:aws[a-z-]*:(acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+|iam::[0-9]{12}:server-certificate/[\w+=,.@/-]+)"
+)
+
+
+def _tls(choice: str) -> str:
+    if choice not in ("acm", "none") and not _CERTIFICATE_ARN.fullmatch(choice):
+        raise refused(
+            "be acm, none, or the ARN of a certificate in ACM or IAM",
+            "take acm for a certificate that AWS issues and renews, or give all of an existing one's ARN: "
+            "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012",
+        )
+    return choice
+
+
+_KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
+
+
+def _kms_key_arn(arn: str) -> str:
+    """A key's ARN; never an alias's, which could lead to another key tomorrow, and no policy can compare."""
+    if not _KMS_KEY_ARN.fullmatch(arn):
+        raise refused(
+            "be the ARN of a KMS key, not of an alias",
+            "give the key's own: arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012",
+        )
+    return arn
+
+
+_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
+
+
+def _user_name(name: str) -> str:
+    """What may stand in front of the colon in an htpasswd file, and in the name of a Pulumi resource."""
+    if not _USER_NAME.fullmatch(name):
+        raise refused(
+            "be at most 63 letters, digits, dots, hyphens and underscores, with a letter or digit first",
+            "choose such a name: ci-builder",
+        )
+    return name
+
+
+def _cidr(network: str) -> str:
+    try:
+        if "/" not in network:
+            raise ValueError
+        IPv4Network(network)
+    except ValueError:
+        raise refused(
+            "be a range of IPv4 addresses ADDRESS/BITS, with no bit set behind the first BITS",
+            "give the network's own address and its length: 203.0.113.0/24, or 203.0.113.7/32 for one address",
+        ) from None
+    return network
+
+
+_NEGOTIATION_POLICY = re.compile(r"ELBSecurityPolicy-[A-Za-z0-9-]+")
+
+
+def _negotiation_policy(name: str) -> str:
+    if not _NEGOTIATION_POLICY.fullmatch(name):
+        raise refused(
+            "be the name of a predefined security policy of classic load balancers, ELBSecurityPolicy-...",
+            "leave it out for ELBSecurityPolicy-TLS-1-2-2017-01, the strictest",
+        )
+    return name
+
+
 Fqdn = Annotated[str, AfterValidator(_fqdn)]
 KubernetesName = Annotated[str, AfterValidator(_kubernetes_name)]
 ImageReference = Annotated[str, AfterValidator(_image)]
 BucketName = Annotated[str, AfterValidator(_bucket_name)]
 EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
+Tls = Annotated[str, AfterValidator(_tls)]
+KmsKeyArn = Annotated[str, AfterValidator(_kms_key_arn)]
+UserName = Annotated[str, AfterValidator(_user_name)]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+NegotiationPolicy = Annotated[str, AfterValidator(_negotiation_policy)]

@@ -4,33 +4,25 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from registry.environment import (
-    DRAIN_SECONDS,
-    PORT,
-    SECRET_VARIABLES,
-    STORAGE_CHECK_SECONDS,
-    registry_environment,
-)
-from registry.settings import MIB, Settings
+from registry.environment import HTPASSWD_FILE, PORT, registry_environment
+from registry.pod import pod_spec
+from registry.settings import Settings
 
 APP_LABELS = {"k8s-app": "kube-registry"}
 """What the Service selects: pods of every controller and version."""
 
 FIRST_VERSION = "v0"
 
-ENDPOINT_REMOVAL_SECONDS = 5
-"""How long an ending pod still takes new requests, for every node to hear that it is no endpoint any more."""
-
-USER_ID = 65532
-"""Any user but root: the registry keeps nothing in its file system. The same number as distroless images have."""
-
 
 class Controller(pulumi.ComponentResource):
-    """The registry's pods, under a Deployment or a ReplicationController, and the Secret that they read.
+    """The registry's pods, under a Deployment or a ReplicationController, with the Secret that they read.
+
+    They have a ServiceAccount that may do nothing, and, if settings say so, a NetworkPolicy.
 
     Both controllers replace pods without a moment without a ready one, at every change of the pod template.
 
@@ -50,24 +42,45 @@ class Controller(pulumi.ComponentResource):
         access_key_id: pulumi.Input[str],
         secret_access_key: pulumi.Input[str],
         http_secret: pulumi.Input[str],
+        htpasswd: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Controller", name, None, opts)
 
+        child = pulumi.ResourceOptions(parent=self)
+
+        service_account = k8s.core.v1.ServiceAccount(
+            f"{name}-service-account",
+            metadata={"name": "kube-registry", "namespace": settings.namespace, "labels": APP_LABELS},
+            automount_service_account_token=False,
+            opts=child,
+        )
         # Named by Pulumi: other values are another Secret of another name, and so a change of the pods that read it.
         secret = k8s.core.v1.Secret(
-            f"{name}-environment",
+            f"{name}-secret",
             metadata={"namespace": settings.namespace, "labels": APP_LABELS},
             immutable=True,
             string_data={
                 "accessKey": access_key_id,
                 "secretKey": secret_access_key,
                 "httpSecret": http_secret,
+                **({HTPASSWD_FILE: htpasswd} if settings.users else {}),
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=child,
         )
-        environment = registry_environment(settings, bucket=bucket_name, region=region)
-        pod = _pod(settings, environment, secret.metadata.name)
+        if settings.network_policy:
+            k8s.networking.v1.NetworkPolicy(
+                f"{name}-network-policy",
+                metadata={"name": "kube-registry", "namespace": settings.namespace, "labels": APP_LABELS},
+                spec=_network_policy(settings),
+                opts=child,
+            )
+        pod = pod_spec(
+            settings,
+            registry_environment(settings, bucket=bucket_name, region=region),
+            secret_name=secret.metadata.name,
+            service_account_name=service_account.metadata.name,
+        )
 
         if settings.controller == "Deployment":
             self.workload = self._deployment(name, settings, pod)
@@ -124,60 +137,18 @@ def _labels(version: str) -> dict[str, str]:
     return {**APP_LABELS, "version": version, "kubernetes.io/cluster-service": "true"}
 
 
-def _pod(
-    settings: Settings, environment: Mapping[str, pulumi.Input[str]], secret_name: pulumi.Input[str]
-) -> k8s.core.v1.PodSpecArgsDict:
-    """The pod that every controller runs."""
+def _network_policy(settings: Settings) -> k8s.networking.v1.NetworkPolicySpecArgsDict:
+    """In: the registry's port, from everywhere, as the load balancer comes by the nodes. Out: DNS, and the S3 API."""
+    ports = {443}
+    if settings.bucket.endpoint:
+        url = urlsplit(settings.bucket.endpoint)
+        ports = {url.port or (443 if url.scheme == "https" else 80)}
     return {
-        # A Service named `registry` would put REGISTRY_PORT and the like into the registry's configuration.
-        "enable_service_links": False,
-        "termination_grace_period_seconds": ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + 5,
-        "security_context": {
-            "run_as_non_root": True,
-            "run_as_user": USER_ID,
-            "run_as_group": USER_ID,
-            "seccomp_profile": {"type": "RuntimeDefault"},
-        },
-        "containers": [
-            {
-                "name": "registry",
-                "image": settings.image,
-                "env": [
-                    *({"name": key, "value": value} for key, value in environment.items()),
-                    *(
-                        {"name": key, "value_from": {"secret_key_ref": {"name": secret_name, "key": item}}}
-                        for key, item in SECRET_VARIABLES.items()
-                    ),
-                ],
-                "ports": [{"name": "registry", "container_port": PORT, "protocol": "TCP"}],
-                # `/` answers 503 while S3 can't be reached: such a pod takes no requests, but a restart cures nothing.
-                # Before its first look at S3 it answers 200, so nobody asks until then.
-                "readiness_probe": {
-                    "http_get": {"path": "/", "port": "registry"},
-                    "initial_delay_seconds": STORAGE_CHECK_SECONDS + 1,
-                    "period_seconds": 2,
-                    "timeout_seconds": 2,
-                },
-                "liveness_probe": {"tcp_socket": {"port": "registry"}, "period_seconds": 10, "timeout_seconds": 5},
-                "lifecycle": {"pre_stop": {"sleep": {"seconds": ENDPOINT_REMOVAL_SECONDS}}},
-                "resources": {
-                    "requests": {"cpu": "100m", "memory": "128Mi"},
-                    "limits": {"memory": f"{_memory_limit(settings.chunk_size) // MIB}Mi"},
-                },
-                "security_context": {
-                    "allow_privilege_escalation": False,
-                    "read_only_root_filesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
-            }
+        "pod_selector": {"match_labels": APP_LABELS},
+        "policy_types": ["Ingress", "Egress"],
+        "ingress": [{"ports": [{"port": PORT, "protocol": "TCP"}]}],
+        "egress": [
+            {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
+            {"ports": [{"port": port, "protocol": "TCP"} for port in ports]},
         ],
     }
-
-
-def _memory_limit(chunk_size: int) -> int:
-    """Bytes for 16 uploads at once with parts of `chunk_size` bytes.
-
-    Measured with registry 3.1.1: an upload takes 85 MB with parts of 5 MiB and 350 MB with 64 MiB, so about 65 MB and
-    4.5 parts; the first counts once a pod, the second with each upload.
-    """
-    return 128 * MIB + 16 * 9 * chunk_size // 2

@@ -2,31 +2,79 @@
 
 from __future__ import annotations
 
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
 import pulumi
 import pulumi_random as random
 
+from registry.settings import Settings
+
 HTTP_SECRET_LENGTH = 64
+PASSWORD_LENGTH = 32
 
 
 class Credentials(pulumi.ComponentResource):
-    """Generated secrets.
+    """Generated secrets. A number in `rotation` that goes up makes one anew.
 
     Outputs: `http_secret` (secret Output[str]), with which every pod signs the state of uploads, so that an upload can
-    go on at another pod.
+    go on at another pod; `passwords` (secret Output of a dict, user to password); `htpasswd` (secret Output[str], a
+    line `user:bcrypt hash` for each user). Of the first user: `username` (str), `password` (secret Output[str]) and
+    `docker_config_json` (secret Output[str], what a Secret of type kubernetes.io/dockerconfigjson holds); each is None
+    if there are no users.
     """
 
     http_secret: pulumi.Output[str]
+    passwords: pulumi.Output[Mapping[str, Any]]
+    htpasswd: pulumi.Output[str]
+    username: str | None = None
+    password: pulumi.Output[str] | None = None
+    docker_config_json: pulumi.Output[str] | None = None
 
-    def __init__(self, name: str, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("registry:index:Credentials", name, None, opts)
 
-        # Letters and digits only: the registry parses the value as YAML, where `#x` is empty and `@x` an error.
-        http_secret = random.RandomPassword(
-            f"{name}-http-secret",
-            length=HTTP_SECRET_LENGTH,
-            special=False,
-            opts=pulumi.ResourceOptions(parent=self),
+        def secret(role: str, length: int, rotation: int) -> random.RandomPassword:
+            return random.RandomPassword(
+                f"{name}-{role}",
+                length=length,
+                # Letters and digits only: the registry parses a variable as YAML, where `#x` is empty, `@x` an error.
+                special=False,
+                keepers={"rotation": str(rotation)},
+                opts=pulumi.ResourceOptions(parent=self),
+            )
+
+        self.http_secret = secret("http-secret", HTTP_SECRET_LENGTH, settings.rotation.http_secret).result
+        passwords = {
+            user: secret(f"password-{user}", PASSWORD_LENGTH, settings.rotation.password.get(user, 1))
+            for user in settings.users
+        }
+        self.passwords = pulumi.Output.from_input({user: password.result for user, password in passwords.items()})
+        hashes = pulumi.Output.from_input({user: password.bcrypt_hash for user, password in passwords.items()})
+        self.htpasswd = hashes.apply(
+            lambda hashes: "".join(f"{user}:{hash_}\n" for user, hash_ in hashes.items()),
+        )
+        if settings.users:
+            self.username = user = settings.users[0]
+            self.password = passwords[user].result
+            self.docker_config_json = self.password.apply(
+                lambda password: docker_config_json(settings.hostname, user, password)
+            )
+        self.register_outputs(
+            {
+                "httpSecret": self.http_secret,
+                "passwords": self.passwords,
+                "htpasswd": self.htpasswd,
+                "username": self.username,
+                "password": self.password,
+                "dockerConfigJson": self.docker_config_json,
+            }
         )
 
-        self.http_secret = http_secret.result
-        self.register_outputs({"httpSecret": self.http_secret})
+
+def docker_config_json(hostname: str, user: str, password: str) -> str:
+    """The content of a Docker client's config.json (JSON text) with which it is logged in to `hostname`."""
+    auth = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return json.dumps({"auths": {hostname: {"username": user, "password": password, "auth": auth}}})

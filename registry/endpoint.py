@@ -11,9 +11,18 @@ import pulumi_kubernetes as k8s
 from registry.environment import PORT
 from registry.settings import Settings
 
+HTTP_PORT, HTTPS_PORT = 80, 443
+ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
+"""What the annotations for the AWS cloud controller begin with:
+cloud-provider-aws.sigs.k8s.io/service_controller/"""
+INTERNAL = f"{ANNOTATION}internal"
+VALIDATION_RECORD_TTL_SECONDS = 60
+
 
 class Endpoint(pulumi.ComponentResource):
     """A LoadBalancer Service, and the Route53 alias record that points at the load balancer which AWS makes for it.
+
+    With `tls: acm` also a certificate for the hostname, proven by a record in the zone.
 
     Outputs: `load_balancer_hostname` (Output[str], the load balancer's own DNS name) and `url` (Output[str]).
     """
@@ -25,12 +34,19 @@ class Endpoint(pulumi.ComponentResource):
         self,
         name: str,
         settings: Settings,
+        tags: Mapping[str, str],
         *,
         selector: Mapping[str, str],
         workload: pulumi.Resource,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Endpoint", name, None, opts)
+
+        invoke = pulumi.InvokeOutputOptions(parent=self)
+        zone_id = aws.route53.get_zone_output(
+            name=settings.zone, private_zone=settings.private_zone, opts=invoke
+        ).zone_id
+        certificate_arn = self._certificate(name, settings, tags, zone_id) if settings.tls == "acm" else settings.tls
 
         service = k8s.core.v1.Service(
             f"{name}-service",
@@ -42,23 +58,35 @@ class Endpoint(pulumi.ComponentResource):
                     "kubernetes.io/cluster-service": "true",
                     "kubernetes.io/name": "KubeRegistry",
                 },
+                "annotations": _annotations(settings, certificate_arn),
             },
             spec={
                 "type": "LoadBalancer",
                 "selector": selector,
-                "ports": [{"name": "registry", "port": 80, "target_port": PORT, "protocol": "TCP"}],
+                "ports": [
+                    {
+                        "name": "registry",
+                        "port": HTTPS_PORT if settings.serves_tls else HTTP_PORT,
+                        "target_port": PORT,
+                        "protocol": "TCP",
+                    }
+                ],
+                "load_balancer_source_ranges": settings.load_balancer.allowed_cidrs,
             },
-            # Waits for ready pods: without them there is nothing to wait for.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[workload]),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                # Waits for ready pods: without them there is nothing to wait for.
+                depends_on=[workload],
+                # The cloud controller never makes a public load balancer internal, or the other way round.
+                replace_on_changes=[f'metadata.annotations["{INTERNAL}"]'],
+            ),
         )
         # AWS gives a load balancer a name, never a fixed address.
         self.load_balancer_hostname = service.status.load_balancer.ingress[0].hostname
 
-        invoke = pulumi.InvokeOutputOptions(parent=self)
-        zone = aws.route53.get_zone_output(name=settings.zone, private_zone=settings.private_zone, opts=invoke)
         record = aws.route53.Record(
             f"{name}-record",
-            zone_id=zone.zone_id,
+            zone_id=zone_id,
             name=settings.hostname,
             type="A",
             aliases=[
@@ -71,5 +99,53 @@ class Endpoint(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self),
         )
         # Known when the name works: a stack that reads it may pull at once.
-        self.url = record.fqdn.apply(lambda fqdn: f"http://{fqdn}")
+        scheme = "https" if settings.serves_tls else "http"
+        self.url = record.fqdn.apply(lambda fqdn: f"{scheme}://{fqdn}")
         self.register_outputs({"loadBalancerHostname": self.load_balancer_hostname, "url": self.url})
+
+    def _certificate(
+        self, name: str, settings: Settings, tags: Mapping[str, str], zone_id: pulumi.Input[str]
+    ) -> pulumi.Output[str]:
+        """The ARN of a certificate for the hostname, known when it is issued. AWS renews it while the record stands."""
+        child = pulumi.ResourceOptions(parent=self)
+        certificate = aws.acm.Certificate(
+            f"{name}-certificate", domain_name=settings.hostname, validation_method="DNS", tags=tags, opts=child
+        )
+        proof = certificate.domain_validation_options[0]
+        record = aws.route53.Record(
+            f"{name}-certificate-validation-record",
+            zone_id=zone_id,
+            name=proof.resource_record_name,
+            type=proof.resource_record_type,
+            records=[proof.resource_record_value],
+            ttl=VALIDATION_RECORD_TTL_SECONDS,
+            # It is the same for every certificate that an account has for a name, and may be there already.
+            allow_overwrite=True,
+            opts=child,
+        )
+        validation = aws.acm.CertificateValidation(
+            f"{name}-certificate-validation",
+            certificate_arn=certificate.arn,
+            validation_record_fqdns=[record.fqdn],
+            opts=child,
+        )
+        return validation.certificate_arn
+
+
+def _annotations(settings: Settings, certificate_arn: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+    """What the AWS cloud controller is to do with the load balancer."""
+    balancer = settings.load_balancer
+    annotations: dict[str, pulumi.Input[str]] = {
+        f"{ANNOTATION}connection-idle-timeout": str(balancer.idle_timeout_seconds)
+    }
+    if balancer.internal:
+        annotations[INTERNAL] = "true"
+    if settings.serves_tls:
+        annotations |= {
+            f"{ANNOTATION}ssl-cert": certificate_arn,
+            f"{ANNOTATION}ssl-ports": str(HTTPS_PORT),
+            f"{ANNOTATION}ssl-negotiation-policy": balancer.ssl_negotiation_policy,
+            # TLS ends at the load balancer, which tells the pods of it by X-Forwarded-Proto.
+            f"{ANNOTATION}backend-protocol": "http",
+        }
+    return annotations

@@ -18,6 +18,10 @@ DRAIN_SECONDS = 60
 STORAGE_CHECK_SECONDS = 5
 """How often a pod asks S3 for a listing to see if it is well; the first time that long after its start."""
 
+HTPASSWD_DIRECTORY = "/etc/registry"
+HTPASSWD_FILE = "htpasswd"
+"""Where the container finds its users and the bcrypt hashes of their passwords."""
+
 Text = TypeVar("Text")
 
 
@@ -43,6 +47,16 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         "REGISTRY_STORAGE_S3_V4AUTH": "true",
         "REGISTRY_STORAGE_S3_CHUNKSIZE": str(settings.chunk_size),
     }
+    if settings.bucket.kms_key_arn:
+        # Without it ENCRYPT asks for AES256, over the bucket's own default.
+        variables["REGISTRY_STORAGE_S3_KEYID"] = settings.bucket.kms_key_arn
+    if settings.serves_tls:
+        # The load balancer ends TLS: the registry itself would tell clients to upload to http://.
+        variables["REGISTRY_HTTP_HOST"] = f"https://{settings.hostname}"
+    if settings.users:
+        variables["REGISTRY_AUTH"] = "htpasswd"
+        variables["REGISTRY_AUTH_HTPASSWD_REALM"] = settings.hostname
+        variables["REGISTRY_AUTH_HTPASSWD_PATH"] = f"{HTPASSWD_DIRECTORY}/{HTPASSWD_FILE}"
     if settings.bucket.endpoint:
         variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = settings.bucket.endpoint
         # Few stores but AWS's have a host name for every bucket, and AWS's take this form as well.

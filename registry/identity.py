@@ -8,6 +8,7 @@ import pulumi
 import pulumi_aws as aws
 
 from registry.policies import registry_policy
+from registry.settings import Settings
 
 
 class Identity(pulumi.ComponentResource):
@@ -22,25 +23,30 @@ class Identity(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        bucket_arn: pulumi.Input[str],
+        settings: Settings,
         tags: Mapping[str, str],
+        *,
+        bucket_arn: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Identity", name, None, opts)
         child = pulumi.ResourceOptions(parent=self)
 
         user = aws.iam.User(f"{name}-user", tags=tags, opts=child)
-        policy = aws.iam.UserPolicy(
-            f"{name}-policy",
-            user=user.name,
-            policy=pulumi.Output.json_dumps(pulumi.Output.from_input(bucket_arn).apply(registry_policy)),
-            opts=child,
+        document = pulumi.Output.from_input(bucket_arn).apply(
+            lambda arn: registry_policy(arn, settings.bucket.kms_key_arn)
         )
-        # The key comes after the policy, so that whoever holds the key may use it.
+        policy = aws.iam.UserPolicy(
+            f"{name}-policy", user=user.name, policy=pulumi.Output.json_dumps(document), opts=child
+        )
+        # The key comes after the policy, so that whoever holds the key may use it. Pulumi deletes a key that is rotated
+        # last of all, when the pods have rolled onto its successor.
         access_key = aws.iam.AccessKey(
             f"{name}-access-key",
             user=user.name,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[policy]),
+            opts=pulumi.ResourceOptions(
+                parent=self, depends_on=[policy], replacement_trigger=settings.rotation.access_key
+            ),
         )
 
         self.access_key_id = access_key.id

@@ -1,35 +1,63 @@
-"""IAM policy documents: what the registry may do, and nothing else. Pure."""
+"""IAM policy documents: who may do what to the bucket. Pure."""
 
 from __future__ import annotations
 
 from typing import Any
 
+ENCRYPTION = "s3:x-amz-server-side-encryption"
+ENCRYPTION_KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 
-def registry_policy(bucket_arn: str) -> dict[str, Any]:
-    """The least that the registry's S3 driver needs on its bucket, as an IAM policy document.
 
-    The actions: distribution.github.io/distribution/storage-drivers/s3, section "S3 permission scopes".
+def registry_policy(bucket_arn: str, kms_key_arn: str | None = None) -> dict[str, Any]:
+    """The least that the registry's S3 driver needs on its bucket, and on the bucket's KMS key if it has one.
+
+    The actions: distribution.github.io/distribution/storage-drivers/s3, section "S3 permission scopes"; on the key:
+    docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html (Decrypt is for parts of uploads too).
     """
-    return {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Sid": "Bucket",
-                "Effect": "Allow",
-                "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
-                "Resource": bucket_arn,
-            },
-            {
-                "Sid": "Objects",
-                "Effect": "Allow",
-                "Action": [
-                    "s3:PutObject",
-                    "s3:GetObject",
-                    "s3:DeleteObject",
-                    "s3:ListMultipartUploadParts",
-                    "s3:AbortMultipartUpload",
-                ],
-                "Resource": f"{bucket_arn}/*",
-            },
-        ],
-    }
+    statements = [
+        {
+            "Sid": "Bucket",
+            "Effect": "Allow",
+            "Action": ["s3:ListBucket", "s3:GetBucketLocation", "s3:ListBucketMultipartUploads"],
+            "Resource": bucket_arn,
+        },
+        {
+            "Sid": "Objects",
+            "Effect": "Allow",
+            "Action": [
+                "s3:PutObject",
+                "s3:GetObject",
+                "s3:DeleteObject",
+                "s3:ListMultipartUploadParts",
+                "s3:AbortMultipartUpload",
+            ],
+            "Resource": f"{bucket_arn}/*",
+        },
+    ]
+    if kms_key_arn:
+        actions = ["kms:GenerateDataKey", "kms:Decrypt"]
+        statements.append({"Sid": "Key", "Effect": "Allow", "Action": actions, "Resource": kms_key_arn})
+    return {"Version": "2012-10-17", "Statement": statements}
+
+
+def bucket_policy(bucket_arn: str, *, tls_only: bool, kms_key_arn: str | None) -> dict[str, Any]:
+    """What the bucket refuses to everyone, administrators too. One of the arguments must ask for something.
+
+    An upload that names no encryption gets the bucket's own, so only one that names another is refused; one that asks
+    for KMS without naming a key would get the account's key `aws/s3`.
+    """
+    statements: list[dict[str, Any]] = []
+
+    def deny(sid: str, action: str, resource: str | list[str], condition: dict[str, Any]) -> None:
+        statement = {"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource}
+        statements.append(statement | {"Condition": condition})
+
+    if tls_only:
+        plain_http = {"Bool": {"aws:SecureTransport": "false"}}
+        deny("PlainHttp", "s3:*", [bucket_arn, f"{bucket_arn}/*"], plain_http)
+    if kms_key_arn:
+        other_encryption = {"Null": {ENCRYPTION: "false"}, "StringNotEquals": {ENCRYPTION: "aws:kms"}}
+        deny("OtherEncryption", "s3:PutObject", f"{bucket_arn}/*", other_encryption)
+        other_key = {"StringEquals": {ENCRYPTION: "aws:kms"}, "StringNotEquals": {ENCRYPTION_KEY: kms_key_arn}}
+        deny("OtherKey", "s3:PutObject", f"{bucket_arn}/*", other_key)
+    return {"Version": "2012-10-17", "Statement": statements}

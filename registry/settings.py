@@ -7,13 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import json
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 import pulumi
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic.alias_generators import to_camel
 
-from registry.annotated_types import BucketName, EndpointUrl, Fqdn, ImageReference, KubernetesName, refused
+from registry.annotated_types import (
+    BucketName,
+    Cidr,
+    EndpointUrl,
+    Fqdn,
+    ImageReference,
+    KmsKeyArn,
+    KubernetesName,
+    NegotiationPolicy,
+    Tls,
+    UserName,
+    refused,
+)
 from registry.setting_errors import describe
 
 MIB = 1024 * 1024
@@ -43,10 +55,90 @@ class BucketSettings(_Model):
         description="Let `pulumi destroy` delete the images with the bucket. It counts from the next `pulumi up` on. "
         "With false, AWS refuses to delete a bucket that holds anything.",
     )
+    kms_key_arn: KmsKeyArn | None = Field(
+        default=None,
+        examples=["arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"],
+        description="Encrypt with this KMS key of the bucket's region, and refuse what is encrypted otherwise. Left "
+        "out: with S3's own keys (SSE-S3, AES256). What is in the bucket stays under the key that it was written "
+        "with, so keep a former key usable until all of it is written again.",
+    )
+    versioning: bool = Field(
+        default=False,
+        description="Keep what is deleted or overwritten as a non-current version, for noncurrentVersionDays.",
+    )
+    noncurrent_version_days: int = Field(
+        default=30, ge=1, description="After how many days a non-current version is deleted for good, at least 1."
+    )
+    tls_only: bool = Field(
+        default=True,
+        description="Deny every request to the bucket by plain HTTP. Only an endpoint without TLS needs false.",
+    )
     endpoint: EndpointUrl | None = Field(
         default=None,
         description="Another S3 API than that of the bucket's region: an S3 compatible store, or the regional "
         "endpoint of a region that the registry does not know yet.",
+    )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _endpoint_has_tls(cls, endpoint: str | None, info: ValidationInfo) -> str | None:
+        if endpoint and endpoint.startswith("http:") and info.data.get("tls_only"):
+            raise refused(
+                "have https, or registry:bucket.tlsOnly denies every request",
+                "give an endpoint with https, or run pulumi config set --path registry:bucket.tlsOnly false",
+            )
+        return endpoint
+
+
+class RotationSettings(_Model):
+    """`registry:rotation`: count a number up, and `pulumi up` makes the secret anew."""
+
+    access_key: int = Field(
+        default=1,
+        ge=1,
+        description="The access key of the IAM user: the new one is made, the pods roll onto it, the old one is "
+        "deleted. No request fails.",
+    )
+    http_secret: int = Field(
+        default=1,
+        ge=1,
+        description="The HTTP secret, with which the pods sign the state of uploads. An upload that is under way "
+        "while they roll onto the new one starts over: clients do that by themselves.",
+    )
+    password: dict[str, Annotated[int, Field(ge=1)]] = Field(
+        default={},
+        examples=[2],
+        description="The password of a user, by the user's name, 1 where it is not given. The old password stops "
+        "working as the pods roll; to hand over without a break, let clients move to a second user first.",
+    )
+
+
+class LoadBalancerSettings(_Model):
+    """`registry:loadBalancer`: the way in."""
+
+    internal: bool = Field(
+        default=False,
+        description="Give the load balancer private addresses only: no way in from the internet. Changing it makes "
+        "another load balancer.",
+    )
+    allowed_cidrs: list[Cidr] | None = Field(
+        default=None,
+        min_length=1,
+        examples=["203.0.113.0/24"],
+        description="The ranges of IPv4 addresses that may connect. Left out: all.",
+    )
+    idle_timeout_seconds: int = Field(
+        default=900,
+        # service.beta.kubernetes.io/aws-load-balancer-connection-idle-timeout takes 1 to 4000.
+        ge=1,
+        le=4000,
+        description="How long a connection may be silent, 1 to 4000 seconds. A push is, while S3 puts the parts of a "
+        "big layer together; AWS's own 60 cuts it off.",
+    )
+    ssl_negotiation_policy: NegotiationPolicy = Field(
+        default="ELBSecurityPolicy-TLS-1-2-2017-01",
+        description="The protocols and ciphers that clients may use: a predefined security policy of classic load "
+        "balancers.",
     )
 
 
@@ -62,9 +154,22 @@ class Settings(_Model):
         description="The Route53 hosted zone that gets the alias record. Empty: the hostname's parent domain.",
     )
     private_zone: bool = Field(default=False, description="Look the zone up among the private hosted zones.")
-    tls: Literal["none"] = Field(
-        default="none",
-        description="How clients reach the registry. none: HTTP on port 80, an insecure registry to Docker.",
+    tls: Tls = Field(
+        default="acm",
+        validate_default=True,
+        description="How clients reach the registry. acm: HTTPS on port 443, with a certificate for the hostname that "
+        "AWS issues and renews, proven by a record in the zone. A certificate's ARN: HTTPS with that one. none: HTTP "
+        "on port 80, an insecure registry to Docker.",
+    )
+    users: list[UserName] = Field(
+        default=["registry"],
+        examples=["registry"],
+        description="The names of who may log in, each with a generated password. Empty: everyone may push and pull.",
+    )
+    rotation: RotationSettings = Field(
+        default=RotationSettings(),
+        description="Which secrets are to be made anew: accessKey, httpSecret, password; each is described in "
+        "registry/settings.py.",
     )
     image: ImageReference = Field(
         default="registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33",
@@ -82,7 +187,18 @@ class Settings(_Model):
     )
     bucket: BucketSettings = Field(
         default=BucketSettings(),
-        description="The S3 bucket: name, protect, forceDestroy, endpoint; each is described in registry/settings.py.",
+        description="The S3 bucket: name, protect, forceDestroy, kmsKeyArn, versioning, noncurrentVersionDays, "
+        "tlsOnly, endpoint; each is described in registry/settings.py.",
+    )
+    load_balancer: LoadBalancerSettings = Field(
+        default=LoadBalancerSettings(),
+        description="The load balancer: internal, allowedCidrs, idleTimeoutSeconds, sslNegotiationPolicy; each is "
+        "described in registry/settings.py.",
+    )
+    network_policy: bool = Field(
+        default=True,
+        description="Let the pods be reached on the registry's port only, and reach only DNS and the S3 API. It works "
+        "where the cluster's network plugin enforces NetworkPolicies.",
     )
     chunk_size: int = Field(
         default=5 * MIB,
@@ -108,6 +224,39 @@ class Settings(_Model):
                 "leave it out for the hostname's parent domain, or name the hosted zone that the hostname ends with",
             )
         return zone
+
+    @field_validator("tls")
+    @classmethod
+    def _acm_needs_a_public_zone(cls, tls: str, info: ValidationInfo) -> str:
+        if tls == "acm" and info.data.get("private_zone"):
+            raise refused(
+                "not be acm with registry:privateZone: ACM looks for the record that proves the hostname in public DNS",
+                "give the ARN of a certificate for the hostname, one imported into ACM or issued by AWS Private CA",
+            )
+        return tls
+
+    @field_validator("users")
+    @classmethod
+    def _users_differ(cls, users: list[str]) -> list[str]:
+        if len(set(users)) < len(users):
+            raise refused("name each user once", "take the second one out")
+        return users
+
+    @field_validator("rotation")
+    @classmethod
+    def _rotated_passwords_have_users(cls, rotation: RotationSettings, info: ValidationInfo) -> RotationSettings:
+        users = info.data.get("users", rotation.password)
+        if strangers := [user for user in rotation.password if user not in users]:
+            raise refused(
+                f"name, below password, only users of registry:users, not {strangers[0]}",
+                f"use one of {', '.join(users) or 'none, there are no users'}, or take the entry out",
+            )
+        return rotation
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether clients come by HTTPS."""
+        return self.tls != "none"
 
     @classmethod
     def load(cls, config: pulumi.Config) -> Self:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
+from registry.policies import bucket_policy
 from registry.settings import BucketSettings
 
 ABORT_INCOMPLETE_UPLOADS_DAYS = 7
@@ -14,7 +15,7 @@ ABORT_INCOMPLETE_UPLOADS_DAYS = 7
 
 
 class Storage(pulumi.ComponentResource):
-    """An encrypted, private S3 bucket.
+    """An encrypted, private S3 bucket, that refuses plain HTTP and, under a KMS key, what is encrypted otherwise.
 
     Outputs: `bucket_name`, `bucket_arn` and `region` of the bucket, each an Output[str].
     """
@@ -43,10 +44,10 @@ class Storage(pulumi.ComponentResource):
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.bucket,
-            rules=[{"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}],
+            rules=[_encryption(settings.kms_key_arn)],
             opts=child,
         )
-        aws.s3.BucketPublicAccessBlock(
+        public_access_block = aws.s3.BucketPublicAccessBlock(
             f"{name}-public-access-block",
             bucket=bucket.bucket,
             block_public_acls=True,
@@ -70,12 +71,50 @@ class Storage(pulumi.ComponentResource):
                     "status": "Enabled",
                     "filter": {"prefix": ""},
                     "abort_incomplete_multipart_upload": {"days_after_initiation": ABORT_INCOMPLETE_UPLOADS_DAYS},
-                }
+                },
+                # Without versioning too: it clears away what was kept while there was.
+                {
+                    "id": "expire-noncurrent-versions",
+                    "status": "Enabled",
+                    "filter": {"prefix": ""},
+                    "noncurrent_version_expiration": {"noncurrent_days": settings.noncurrent_version_days},
+                    "expiration": {"expired_object_delete_marker": True},
+                },
             ],
             opts=child,
         )
+        if settings.versioning:
+            aws.s3.BucketVersioning(
+                f"{name}-versioning",
+                bucket=bucket.bucket,
+                versioning_configuration={"status": "Enabled"},
+                opts=child,
+            )
+        if settings.tls_only or settings.kms_key_arn:
+            document = bucket.arn.apply(
+                lambda arn: bucket_policy(arn, tls_only=settings.tls_only, kms_key_arn=settings.kms_key_arn)
+            )
+            aws.s3.BucketPolicy(
+                f"{name}-bucket-policy",
+                bucket=bucket.bucket,
+                policy=pulumi.Output.json_dumps(document),
+                # S3 refuses changes of a bucket's policy and its public access block at the same time.
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[public_access_block]),
+            )
 
         self.bucket_name = bucket.bucket
         self.bucket_arn = bucket.arn
         self.region = bucket.region
         self.register_outputs({"bucketName": self.bucket_name, "bucketArn": self.bucket_arn, "region": self.region})
+
+
+def _encryption(
+    kms_key_arn: str | None,
+) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict:
+    """The bucket's default encryption: SSE-S3, or SSE-KMS with a bucket key, which saves most calls of KMS."""
+    if not kms_key_arn:
+        return {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}
+    return {
+        "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": kms_key_arn},
+        "bucket_key_enabled": True,
+    }

@@ -38,7 +38,10 @@ def show(layout: Layout) -> None:
         stack = open_stack(layout, account, tools)
         outputs = stack.up(on_output=_print_errors_only).outputs
     crane = Crane(layout, account, tools.binaries)
-    image = f"{outputs['hostname'].value}/hello:1"
+    hostname = outputs["hostname"].value
+    with steps.step("log in"):
+        crane.log_in(hostname, outputs["username"].value, outputs["password"].value)
+    image = f"{hostname}/hello:1"
     with tempfile.TemporaryDirectory() as directory:
         layer = Path(directory) / "layer.tar"
         write_layer(layer, b"Hello from a private registry.\n")
@@ -57,19 +60,23 @@ def show(layout: Layout) -> None:
 class Crane:
     """The registry client `crane`, in the environment of a sandbox's clients."""
 
-    def __init__(self, layout: Layout, account: Account, binaries: Path) -> None:
-        """`binaries` has the built tools."""
+    def __init__(self, layout: Layout, account: Account, binaries: Path, *, insecure: bool = False) -> None:
+        """`binaries` has the built tools. Only if `insecure` a registry may be without TLS."""
         self._binary = str(binaries / "crane")
         self._environment = os.environ | layout.client_environment(account, binaries)
+        self._options = ["--insecure"] if insecure else []
 
-    def __call__(self, *arguments: str) -> str:
+    def __call__(self, *arguments: str, stdin: str | None = None) -> str:
         """Run crane and return what it prints. Raises DemonstrationError with what it says of a failure."""
-        # Of the sandbox's registry without TLS: crane asks for https first, and takes http only so.
-        command = [self._binary, *arguments, "--insecure"]
-        done = subprocess.run(command, env=self._environment, capture_output=True, text=True, check=False)
+        command = [self._binary, *arguments, *self._options]
+        done = subprocess.run(command, env=self._environment, input=stdin, capture_output=True, text=True, check=False)
         if done.returncode:
             raise DemonstrationError(f"crane {' '.join(arguments)} failed:\n{done.stderr}")
         return done.stdout.strip()
+
+    def log_in(self, hostname: str, user: str, password: str) -> None:
+        """Log in for every later command, and for whoever uses the same environment. Raises DemonstrationError."""
+        self("auth", "login", "--username", user, "--password-stdin", hostname, stdin=password)
 
 
 def write_layer(path: Path, content: bytes) -> None:

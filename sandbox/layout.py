@@ -152,6 +152,7 @@ class Layout:
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             "KUBECONFIG": str(self.kubeconfig),
+            "DOCKER_CONFIG": str(self.directory / "docker"),
             # By TLS, as the bucket's policy asks of everyone.
             "AWS_ENDPOINT_URL": self.cloud_tls_url,
             "AWS_CA_BUNDLE": str(self.authority_certificate),

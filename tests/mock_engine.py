@@ -16,6 +16,8 @@ import pytest
 PROGRAM = Path(__file__).parent.parent / "__main__.py"
 PLAIN = {"hostname": "registry.example.com"}
 """The least that a stack has to set."""
+POST: dict[str, Any] = {"tls": "none", "users": []}
+"""The registry of the post: by plain HTTP, for everyone."""
 
 EVENT_LOOP = asyncio.new_event_loop()
 """Pulumi takes the thread's own, which another test's `asyncio.run` takes away."""
@@ -50,7 +52,21 @@ class Engine(pulumi.runtime.Mocks):
             "aws:s3/bucket:Bucket": {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "region": "eu-central-1"},
             "aws:iam/user:User": {"name": f"{args.name}-1a2b3c4"},
             "aws:iam/accessKey:AccessKey": {"secret": f"secret of {args.name}"},
-            "random:index/randomPassword:RandomPassword": {"result": f"result of {args.name}"},
+            "random:index/randomPassword:RandomPassword": {
+                "result": f"result of {args.name}",
+                "bcryptHash": f"hash of {args.name}",
+            },
+            "aws:acm/certificate:Certificate": {
+                "arn": f"arn of {args.name}",
+                "domainValidationOptions": [
+                    {
+                        "domainName": args.inputs.get("domainName"),
+                        "resourceRecordName": f"_proof.{args.inputs.get('domainName')}.",
+                        "resourceRecordType": "CNAME",
+                        "resourceRecordValue": "_value.acm-validations.aws.",
+                    }
+                ],
+            },
             "aws:route53/record:Record": {"fqdn": args.inputs.get("name")},
             "pulumi:index:Stash": {"output": FIRST_TEMPLATE or args.inputs.get("input")},
             "kubernetes:core/v1:Secret": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
@@ -86,6 +102,11 @@ class Deployed:
     def one(self, type_: str) -> dict[str, Any]:
         """The inputs of the only resource of the type."""
         (found,) = self.all(type_)
+        return found.inputs
+
+    def named(self, name: str) -> dict[str, Any]:
+        """The inputs of the only resource with the name."""
+        (found,) = [resource for resource in self.engine.resources if resource.name == name]
         return found.inputs
 
     def pod(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import pulumi
 import pytest
 
-from tests.mock_engine import Deploy, Deployed
+from tests.mock_engine import POST, Deploy, Deployed
 
 LABELS = {"k8s-app": "kube-registry", "version": "v0", "kubernetes.io/cluster-service": "true"}
 CONTROLLERS = pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
@@ -67,6 +67,7 @@ def test_secrets_reach_the_container_from_a_kubernetes_secret_only(deploy: Deplo
         "accessKey": "registry-access-key-id",
         "secretKey": "secret of registry-access-key",
         "httpSecret": "result of registry-http-secret",
+        "htpasswd": "registry:hash of registry-password-registry\n",
     }
     environment = deployed.environment()
     for variable, key in {
@@ -74,7 +75,7 @@ def test_secrets_reach_the_container_from_a_kubernetes_secret_only(deploy: Deplo
         "REGISTRY_STORAGE_S3_SECRETKEY": "secretKey",
         "REGISTRY_HTTP_SECRET": "httpSecret",
     }.items():
-        assert environment[variable] == {"secretKeyRef": {"name": "registry-environment-5e6f7a8b", "key": key}}
+        assert environment[variable] == {"secretKeyRef": {"name": "registry-secret-5e6f7a8b", "key": key}}
 
 
 def test_the_secret_is_replaced_rather_than_changed_so_that_pods_roll(deploy: Deploy) -> None:
@@ -103,6 +104,51 @@ def test_a_pod_may_not_write_its_file_system_run_as_root_or_gain_privileges(depl
     }
 
 
+def test_the_users_are_a_file_from_the_secret_and_nothing_else_of_it_is(deploy: Deploy) -> None:
+    deployed = deploy()
+    (mount,) = container(deployed)["volumeMounts"]
+    (volume,) = deployed.pod()["volumes"]
+    assert volume["secret"] == {
+        "secretName": "registry-secret-5e6f7a8b",
+        "items": [{"key": "htpasswd", "path": "htpasswd"}],
+    }
+    assert (mount["name"], mount["readOnly"]) == (volume["name"], True)
+    assert deployed.environment()["REGISTRY_AUTH_HTPASSWD_PATH"] == f"{mount['mountPath']}/htpasswd"
+
+
+def test_without_users_no_file_is_mounted(deploy: Deploy) -> None:
+    deployed = deploy(**POST)
+    assert "volumes" not in deployed.pod()
+    assert "volumeMounts" not in container(deployed)
+
+
+def test_the_pods_have_a_service_account_of_their_own_and_no_token(deploy: Deploy) -> None:
+    deployed = deploy()
+    account = deployed.one("ServiceAccount")
+    assert account["automountServiceAccountToken"] is False
+    assert deployed.pod()["serviceAccountName"] == account["metadata"]["name"] == "kube-registry"
+    assert deployed.pod()["automountServiceAccountToken"] is False
+
+
+def test_the_network_policy_lets_in_the_registrys_port_and_out_to_dns_and_s3(deploy: Deploy) -> None:
+    policy = deploy().one("NetworkPolicy")["spec"]
+    assert policy["podSelector"] == {"matchLabels": {"k8s-app": "kube-registry"}}
+    assert set(policy["policyTypes"]) == {"Ingress", "Egress"}
+    assert policy["ingress"] == [{"ports": [{"port": 5000, "protocol": "TCP"}]}]
+    out = {(port["port"], port["protocol"]) for rule in policy["egress"] for port in rule["ports"]}
+    assert out == {(53, "UDP"), (53, "TCP"), (443, "TCP")}
+
+
+def test_the_network_policy_lets_out_to_the_port_of_another_s3_api(deploy: Deploy) -> None:
+    for endpoint, port in {"https://s3.example.com": 443, "https://s3.example.com:9000": 9000}.items():
+        policy = deploy(bucket={"endpoint": endpoint}).one("NetworkPolicy")["spec"]
+        assert policy["egress"][-1] == {"ports": [{"port": port, "protocol": "TCP"}]}
+
+
+def test_the_network_policy_is_a_setting(deploy: Deploy) -> None:
+    assert deploy(networkPolicy=False).all("NetworkPolicy") == []
+
+
 def test_an_ending_pod_outlives_its_place_among_the_endpoints_and_its_requests(deploy: Deploy) -> None:
     deployed = deploy()
     removal = container(deployed)["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -118,7 +164,7 @@ def test_the_memory_limit_grows_with_the_chunk_size(deploy: Deploy) -> None:
 
 def test_another_namespace_holds_all_kubernetes_objects(deploy: Deploy) -> None:
     deployed = deploy(namespace="registry")
-    for kind in ("Secret", "Deployment", "Service"):
+    for kind in ("Secret", "ServiceAccount", "NetworkPolicy", "Deployment", "Service"):
         assert deployed.one(kind)["metadata"]["namespace"] == "registry"
 
 

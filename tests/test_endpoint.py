@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
-from tests.mock_engine import Deploy
+from typing import Any
+
+import pytest
+
+from tests.mock_engine import POST, Deploy
+
+ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
+CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+
+
+def balancer_annotations(service: dict[str, Any]) -> dict[str, str]:
+    """The Service's annotations for the load balancer, by the last part of their names."""
+    return {name.removeprefix(ANNOTATION): value for name, value in service["metadata"]["annotations"].items()}
 
 
 def test_the_service_is_the_posts(deploy: Deploy) -> None:
-    service = deploy().one("Service")
-    assert service["metadata"] == {
-        "name": "kube-registry",
-        "namespace": "kube-system",
-        "labels": {
-            "k8s-app": "kube-registry",
-            "kubernetes.io/cluster-service": "true",
-            "kubernetes.io/name": "KubeRegistry",
-        },
+    service = deploy(**POST).one("Service")
+    assert (service["metadata"]["name"], service["metadata"]["namespace"]) == ("kube-registry", "kube-system")
+    assert service["metadata"]["labels"] == {
+        "k8s-app": "kube-registry",
+        "kubernetes.io/cluster-service": "true",
+        "kubernetes.io/name": "KubeRegistry",
     }
     assert service["spec"] == {
         "type": "LoadBalancer",
@@ -23,8 +32,72 @@ def test_the_service_is_the_posts(deploy: Deploy) -> None:
     }
 
 
+def test_all_that_the_service_of_the_post_gains_is_an_idle_timeout_for_big_layers(deploy: Deploy) -> None:
+    assert balancer_annotations(deploy(**POST).one("Service")) == {"connection-idle-timeout": "900"}
+
+
+def test_tls_ends_at_the_load_balancer_on_443_and_80_is_not_served(deploy: Deploy) -> None:
+    service = deploy().one("Service")
+    assert [port["port"] for port in service["spec"]["ports"]] == [443]
+    assert balancer_annotations(service) == {
+        "connection-idle-timeout": "900",
+        "ssl-cert": "arn of registry-certificate",
+        "ssl-ports": "443",
+        "ssl-negotiation-policy": "ELBSecurityPolicy-TLS-1-2-2017-01",
+        "backend-protocol": "http",
+    }
+
+
+def test_the_certificate_is_for_the_hostname_and_proven_by_a_record_in_the_zone(deploy: Deploy) -> None:
+    deployed = deploy()
+    certificate = deployed.one("Certificate")
+    assert (certificate["domainName"], certificate["validationMethod"]) == ("registry.example.com", "DNS")
+    assert deployed.named("registry-certificate-validation-record") == {
+        "zoneId": "zone of example.com",
+        "name": "_proof.registry.example.com.",
+        "type": "CNAME",
+        "records": ["_value.acm-validations.aws."],
+        "ttl": 60,
+        "allowOverwrite": True,
+    }
+    assert deployed.one("CertificateValidation") == {
+        "certificateArn": "arn of registry-certificate",
+        "validationRecordFqdns": ["_proof.registry.example.com."],
+    }
+
+
+def test_an_existing_certificate_is_used_as_it_is(deploy: Deploy) -> None:
+    deployed = deploy(tls=CERTIFICATE)
+    assert balancer_annotations(deployed.one("Service"))["ssl-cert"] == CERTIFICATE
+    assert deployed.all("Certificate") == deployed.all("CertificateValidation") == []
+
+
+def test_the_way_in_is_as_set(deploy: Deploy) -> None:
+    balancer = {
+        "internal": True,
+        "allowedCidrs": ["10.0.0.0/8", "203.0.113.7/32"],
+        "idleTimeoutSeconds": 4000,
+        "sslNegotiationPolicy": "ELBSecurityPolicy-2016-08",
+    }
+    service = deploy(loadBalancer=balancer).one("Service")
+    assert service["spec"]["loadBalancerSourceRanges"] == ["10.0.0.0/8", "203.0.113.7/32"]
+    assert (
+        balancer_annotations(service).items()
+        >= {
+            "internal": "true",
+            "connection-idle-timeout": "4000",
+            "ssl-negotiation-policy": "ELBSecurityPolicy-2016-08",
+        }.items()
+    )
+
+
+@pytest.mark.parametrize("settings", [{}, POST])
+def test_the_load_balancer_leads_to_the_registrys_port_only(deploy: Deploy, settings: dict[str, Any]) -> None:
+    assert [port["targetPort"] for port in deploy(**settings).one("Service")["spec"]["ports"]] == [5000]
+
+
 def test_the_alias_points_at_the_load_balancer_with_the_load_balancers_own_zone(deploy: Deploy) -> None:
-    assert deploy().one("Record") == {
+    assert deploy().named("registry-record") == {
         "zoneId": "zone of example.com",
         "name": "registry.example.com",
         "type": "A",
@@ -39,5 +112,6 @@ def test_the_alias_points_at_the_load_balancer_with_the_load_balancers_own_zone(
 
 
 def test_the_zone_is_looked_up_where_the_settings_say(deploy: Deploy) -> None:
-    lookups = deploy(hostname="registry.team.example.com", zone="example.com", privateZone=True).engine.calls
+    settings = {"hostname": "registry.team.example.com", "zone": "example.com", "privateZone": True}
+    lookups = deploy(**settings, tls="none").engine.calls
     assert ("aws:route53/getZone:getZone", {"name": "example.com", "privateZone": True}) in lookups

@@ -8,6 +8,7 @@ from registry.environment import SECRET_VARIABLES, registry_environment
 from registry.settings import BucketSettings, Settings
 
 SETTINGS = Settings(hostname="registry.example.com")
+KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
 
 
 def test_the_posts_variables_are_set_to_the_values_that_work() -> None:
@@ -46,6 +47,35 @@ def test_another_endpoint_is_addressed_by_path() -> None:
 def test_aws_is_left_to_the_driver_without_an_endpoint() -> None:
     variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
     assert not {name for name in variables if name.endswith(("REGIONENDPOINT", "FORCEPATHSTYLE"))}
+
+
+def test_behind_tls_the_registry_knows_its_public_url() -> None:
+    variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    assert variables["REGISTRY_HTTP_HOST"] == "https://registry.example.com"
+    plain = registry_environment(SETTINGS.model_copy(update={"tls": "none"}), bucket="images", region="eu-central-1")
+    assert "REGISTRY_HTTP_HOST" not in plain
+
+
+def test_users_log_in_by_an_htpasswd_file() -> None:
+    variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    assert {name: value for name, value in variables.items() if name.startswith("REGISTRY_AUTH")} == {
+        "REGISTRY_AUTH": "htpasswd",
+        "REGISTRY_AUTH_HTPASSWD_REALM": "registry.example.com",
+        "REGISTRY_AUTH_HTPASSWD_PATH": "/etc/registry/htpasswd",
+    }
+
+
+def test_without_users_nobody_is_asked_to_log_in() -> None:
+    settings = SETTINGS.model_copy(update={"users": []})
+    variables = registry_environment(settings, bucket="images", region="eu-central-1")
+    assert not [name for name in variables if name.startswith("REGISTRY_AUTH")]
+
+
+def test_a_kms_key_is_named_since_the_driver_would_ask_for_aes256() -> None:
+    settings = SETTINGS.model_copy(update={"bucket": BucketSettings(kms_key_arn=KEY)})
+    variables = registry_environment(settings, bucket="images", region="eu-central-1")
+    assert variables["REGISTRY_STORAGE_S3_KEYID"] == KEY
+    assert "REGISTRY_STORAGE_S3_KEYID" not in registry_environment(SETTINGS, bucket="images", region="eu-central-1")
 
 
 def test_the_chunk_size_is_in_bytes() -> None:

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
-from registry.policies import registry_policy
+from typing import Any
+
+import pytest
+
+from registry.policies import bucket_policy, registry_policy
+from sandbox.iam_policy import Access, Decision, evaluate
 
 ARN = "arn:aws:s3:::images"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
+OTHER_KEY = "arn:aws:kms:us-east-1:111122223333:key/87654321-4321-4321-4321-210987654321"
 
 
 def test_bucket_actions_are_allowed_on_the_bucket_and_object_actions_on_its_objects() -> None:
@@ -25,3 +32,45 @@ def test_no_action_is_a_wildcard() -> None:
     for statement in registry_policy(ARN)["Statement"]:
         assert statement["Effect"] == "Allow"
         assert not [action for action in statement["Action"] if "*" in action]
+
+
+def test_the_key_may_be_used_for_the_registrys_objects_and_nothing_else() -> None:
+    statements = registry_policy(ARN, KEY)["Statement"]
+    assert statements[:-1] == registry_policy(ARN)["Statement"]
+    assert statements[-1]["Resource"] == KEY
+    assert set(statements[-1]["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+
+
+def decision(policy: dict[str, Any], action: str, *, tls: bool = True, encryption: str = "", key: str = "") -> Decision:
+    """What a bucket's policy says of a request for an object, with the headers of encryption that it has."""
+    context = {"aws:securetransport": str(tls).lower()}
+    if encryption:
+        context["s3:x-amz-server-side-encryption"] = encryption
+    if key:
+        context["s3:x-amz-server-side-encryption-aws-kms-key-id"] = key
+    return evaluate(policy, Access(action, f"{ARN}/layer", frozenset({"arn"}), "111122223333", context))
+
+
+@pytest.mark.parametrize("action", ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"])
+def test_the_bucket_denies_plain_http_and_leaves_the_rest_to_permissions(action: str) -> None:
+    policy = bucket_policy(ARN, tls_only=True, kms_key_arn=None)
+    assert decision(policy, action, tls=False) is Decision.DENIED
+    assert decision(policy, action, tls=True, encryption="AES256") is Decision.SILENT
+
+
+@pytest.mark.parametrize(
+    ("encryption", "key", "decided"),
+    [
+        ("", "", Decision.SILENT),
+        ("aws:kms", KEY, Decision.SILENT),
+        ("aws:kms", OTHER_KEY, Decision.DENIED),
+        ("aws:kms", "", Decision.DENIED),
+        ("AES256", "", Decision.DENIED),
+    ],
+)
+def test_a_bucket_under_a_kms_key_denies_uploads_that_name_another_encryption(
+    encryption: str, key: str, decided: Decision
+) -> None:
+    policy = bucket_policy(ARN, tls_only=False, kms_key_arn=KEY)
+    assert decision(policy, "s3:PutObject", encryption=encryption, key=key) is decided
+    assert decision(policy, "s3:GetObject", tls=False) is Decision.SILENT

@@ -5,20 +5,27 @@ from __future__ import annotations
 import pytest
 
 from registry.settings import SettingsError
-from tests.mock_engine import Deploy
+from tests.mock_engine import POST, Deploy
 
 
-def test_the_outputs_tell_other_stacks_where_the_registry_is(deploy: Deploy) -> None:
-    assert deploy().outputs == {
+def test_the_outputs_tell_other_stacks_where_the_registry_is_and_how_to_log_in(deploy: Deploy) -> None:
+    outputs = deploy(users=["registry", "ci"]).outputs
+    del outputs["dockerConfigJson"]
+    assert outputs == {
         "hostname": "registry.example.com",
-        "url": "http://registry.example.com",
+        "url": "https://registry.example.com",
         "bucketName": "registry-bucket-1a2b3c4",
         "loadBalancerHostname": "a1b2.us-east-1.elb.amazonaws.com",
+        "username": "registry",
+        "password": "result of registry-password-registry",
+        "passwords": {"registry": "result of registry-password-registry", "ci": "result of registry-password-ci"},
     }
 
 
-def test_no_output_is_tainted_as_secret(deploy: Deploy) -> None:
-    assert deploy().secret_outputs == set()
+def test_the_post_registry_is_told_by_a_plain_url_and_no_user(deploy: Deploy) -> None:
+    outputs = deploy(**POST).outputs
+    assert outputs["url"] == "http://registry.example.com"
+    assert (outputs["username"], outputs["password"], outputs["passwords"]) == (None, None, {})
 
 
 def test_every_resource_is_named_after_its_component_and_role(deploy: Deploy) -> None:
@@ -41,3 +48,4 @@ def test_everything_that_can_be_tagged_says_which_stack_it_belongs_to(deploy: De
     expected = {"project": "registry", "stack": "test", "registry": "registry.example.com"}
     assert deployed.one("Bucket")["tags"] == expected
     assert deployed.one("User")["tags"] == expected
+    assert deployed.one("Certificate")["tags"] == expected

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
+
 from tests.mock_engine import Deploy
 
 NAME = "registry-bucket-1a2b3c4"
+KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
 
 
 def test_the_bucket_is_encrypted_by_default(deploy: Deploy) -> None:
@@ -13,6 +16,46 @@ def test_the_bucket_is_encrypted_by_default(deploy: Deploy) -> None:
         "bucket": NAME,
         "rules": [{"applyServerSideEncryptionByDefault": {"sseAlgorithm": "AES256"}}],
     }
+
+
+def test_under_a_kms_key_the_bucket_encrypts_with_it_and_asks_kms_seldom(deploy: Deploy) -> None:
+    (rule,) = deploy(bucket={"kmsKeyArn": KEY}).one("BucketServerSideEncryptionConfiguration")["rules"]
+    assert rule == {
+        "applyServerSideEncryptionByDefault": {"sseAlgorithm": "aws:kms", "kmsMasterKeyId": KEY},
+        "bucketKeyEnabled": True,
+    }
+
+
+def test_the_bucket_refuses_plain_http_and_under_a_kms_key_other_encryption(deploy: Deploy) -> None:
+    for settings, refused in {
+        "": {"PlainHttp"},
+        "kmsKeyArn": {"PlainHttp", "OtherEncryption", "OtherKey"},
+    }.items():
+        policy = deploy(bucket={settings: KEY} if settings else {}).one("BucketPolicy")
+        statements = json.loads(policy["policy"])["Statement"]
+        assert policy["bucket"] == NAME
+        assert {statement["Sid"] for statement in statements} == refused
+        assert {statement["Effect"] for statement in statements} == {"Deny"}
+
+
+def test_a_bucket_that_has_nothing_to_refuse_has_no_policy(deploy: Deploy) -> None:
+    assert deploy(bucket={"endpoint": "http://s3.example.com", "tlsOnly": False}).all("BucketPolicy") == []
+
+
+def test_versioning_is_a_setting(deploy: Deploy) -> None:
+    assert deploy().all("BucketVersioning") == []
+    versioning = deploy(bucket={"versioning": True}).one("BucketVersioning")
+    assert versioning == {"bucket": NAME, "versioningConfiguration": {"status": "Enabled"}}
+
+
+def test_noncurrent_versions_expire_also_those_of_a_bucket_that_was_versioned_once(deploy: Deploy) -> None:
+    for versioning in (True, False):
+        _, rule = deploy(bucket={"versioning": versioning, "noncurrentVersionDays": 7}).one(
+            "BucketLifecycleConfiguration"
+        )["rules"]
+        assert rule["noncurrentVersionExpiration"] == {"noncurrentDays": 7}
+        assert rule["expiration"] == {"expiredObjectDeleteMarker": True}
+        assert rule["status"] == "Enabled"
 
 
 def test_all_public_access_is_blocked(deploy: Deploy) -> None:
@@ -33,7 +76,7 @@ def test_objects_belong_to_the_buckets_owner(deploy: Deploy) -> None:
 
 
 def test_uploads_that_were_never_finished_are_aborted_after_some_days(deploy: Deploy) -> None:
-    (rule,) = deploy().one("BucketLifecycleConfiguration")["rules"]
+    rule, _ = deploy().one("BucketLifecycleConfiguration")["rules"]
     assert rule["abortIncompleteMultipartUpload"] == {"daysAfterInitiation": 7}
     assert (rule["status"], rule["filter"]) == ("Enabled", {"prefix": ""})
 
