@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: sandbox sandbox-down env unit test format
+.PHONY: sandbox sandbox-down env unit types unit-tests test format
 
 sandbox: $(VENV)/installed  ## everything from nothing: tools, sandbox, pulumi up, an image pushed and pulled
 	@$(BIN)/python -m sandbox show
@@ -18,7 +18,12 @@ env: $(VENV)/installed  ## eval "$$(make -s env)": pulumi, kubectl, crane and aw
 unit: $(VENV)/installed  ## format, lint, types, unit tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync types unit-tests
+
+types: $(VENV)/installed
 	$(BIN)/pyright
+
+unit-tests: $(VENV)/installed
 	$(BIN)/pytest -m "not sandbox"
 
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own

@@ -30,6 +30,13 @@ NETWORK = 101
 """The loopback network of the tests' emulated AWS, 127.101.0.0/16."""
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What talks to the emulated AWS needs the sandbox, and is marked so here."""
+    for item in items:
+        if "aws" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.sandbox)
+
+
 @dataclass(frozen=True)
 class Key:
     """An IAM user's access key."""

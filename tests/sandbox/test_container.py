@@ -18,6 +18,8 @@ import pytest
 from sandbox.container import CAPABILITIES, Container, ContainerSpec, ContainerStartError, Mount
 from sandbox.pod_network import PodNetwork
 
+pytestmark = pytest.mark.sandbox
+
 PYTHON = str(Path(sys.base_prefix) / "bin" / f"python3.{sys.version_info.minor}")
 LIBRARIES = [
     Mount(path, str(path), True) for path in map(Path, ("/usr", "/lib", "/lib64", sys.base_prefix)) if path.exists()

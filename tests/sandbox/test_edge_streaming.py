@@ -23,7 +23,7 @@ from edge_world import (
     running_world,
 )
 
-pytestmark = pytest.mark.asyncio
+pytestmark = [pytest.mark.asyncio, pytest.mark.sandbox]
 
 
 @pytest_asyncio.fixture

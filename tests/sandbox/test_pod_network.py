@@ -17,6 +17,8 @@ import pytest
 
 from sandbox.pod_network import PodNetwork, PodNetworkError
 
+pytestmark = pytest.mark.sandbox
+
 POD_IP = "10.104.1.1"
 MEGABYTE = 1 << 20
 
