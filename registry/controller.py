@@ -97,7 +97,8 @@ class Controller(pulumi.ComponentResource):
             spec={
                 "replicas": settings.replicas,
                 "selector": {"match_labels": APP_LABELS},
-                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": 1, "max_unavailable": 0}},
+                # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
+                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
             opts=pulumi.ResourceOptions(parent=self),
@@ -112,7 +113,11 @@ class Controller(pulumi.ComponentResource):
         is `v0`; each other's is named after what it says, so that any two differ.
         """
         template = pulumi.Output.json_dumps(pod).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:8])
-        first = pulumi.Stash(f"{name}-first-template", input=template, opts=pulumi.ResourceOptions(parent=self))
+        first = pulumi.Stash(
+            f"{name}-first-template",
+            input=template,
+            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),  # it keeps the first one whatever comes
+        )
         version = pulumi.Output.all(template, first.output).apply(
             lambda both: FIRST_VERSION if both[0] == both[1] else f"v{both[0]}"
         )

@@ -79,6 +79,7 @@ class Endpoint(pulumi.ComponentResource):
                 depends_on=[workload],
                 # The cloud controller never makes a public load balancer internal, or the other way round.
                 replace_on_changes=[f'metadata.annotations["{INTERNAL}"]'],
+                delete_before_replace=True,
             ),
         )
         # AWS gives a load balancer a name, never a fixed address.

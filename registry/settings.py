@@ -47,8 +47,8 @@ class BucketSettings(_Model):
     )
     protect: bool = Field(
         default=True,
-        description="Refuse to delete or replace the bucket (Pulumi's protect), so `pulumi destroy` stops before it "
-        "has deleted anything. Set it to false, and run `pulumi up`, before a teardown that is meant.",
+        description="Refuse to delete or replace the bucket (Pulumi's protect): `pulumi destroy` stops at its preview, "
+        "before it has deleted anything. Set it to false, and run `pulumi up`, before a teardown that is meant.",
     )
     force_destroy: bool = Field(
         default=False,

@@ -18,11 +18,11 @@ def container(deployed: Deployed) -> dict[str, Any]:
     return only
 
 
-def test_a_deployment_is_the_default_and_never_has_fewer_pods_than_asked_for(deploy: Deploy) -> None:
+def test_a_deployment_is_the_default_and_replaces_its_pods_all_at_once_but_never_has_fewer(deploy: Deploy) -> None:
     deployment = deploy().one("Deployment")
     assert deployment["metadata"] == {"name": "kube-registry", "namespace": "kube-system", "labels": LABELS}
     assert deployment["spec"]["replicas"] == 2
-    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": 1, "maxUnavailable": 0}
+    assert deployment["spec"]["strategy"]["rollingUpdate"] == {"maxSurge": "100%", "maxUnavailable": 0}
 
 
 def test_the_replication_controller_is_the_posts(deploy: Deploy) -> None:
