@@ -302,6 +302,25 @@ def keep_users_that_have_access_keys() -> None:
         original(self, user_name)
 
 
+def keep_the_versions_of_suspended_buckets() -> None:
+    """moto forgets every version of an object that is deleted once versioning is suspended, or fails at it.
+
+    S3 goes on keeping the versions that there are, and deletes the one that is named.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/DeletingObjectsfromVersioningSuspendedBuckets.html
+    """
+
+    @_instead_of(S3Backend, "delete_object")
+    def _(original: Any, self: S3Backend, bucket_name: str, *arguments: Any, **named: Any) -> Any:
+        bucket = self.get_bucket(bucket_name)
+        if bucket.versioning_status != "Suspended":
+            return original(self, bucket_name, *arguments, **named)
+        bucket.versioning_status = "Enabled"
+        try:
+            return original(self, bucket_name, *arguments, **named)
+        finally:
+            bucket.versioning_status = "Suspended"
+
+
 CORRECTIONS = (
     access_control.enforce,
     sign_empty_bodies_as_empty,
@@ -316,4 +335,5 @@ CORRECTIONS = (
     keep_the_instance_protocol_of_listeners,
     delete_all_listeners_that_are_named,
     keep_users_that_have_access_keys,
+    keep_the_versions_of_suspended_buckets,
 )

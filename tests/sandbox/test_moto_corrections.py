@@ -379,3 +379,22 @@ def test_a_user_with_access_keys_is_not_deleted(aws: EmulatedAws) -> None:
     iam.delete_access_key(UserName=key.user, AccessKeyId=key.id)
     iam.delete_user(UserName=key.user)
     assert refusal(iam.get_user, UserName=key.user)[0] == "NoSuchEntity"
+
+
+def test_a_bucket_whose_versioning_is_suspended_keeps_its_versions_until_they_are_deleted_by_name(
+    aws: EmulatedAws,
+) -> None:
+    s3, bucket = aws.client("s3"), aws.new_bucket()
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=bucket, Key="layer", Body=b"first")
+    s3.put_object(Bucket=bucket, Key="layer", Body=b"second")
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Suspended"})
+    s3.delete_object(Bucket=bucket, Key="layer")
+    assert refusal(s3.get_object, Bucket=bucket, Key="layer")[0] == "NoSuchKey"
+
+    found = s3.list_object_versions(Bucket=bucket)
+    assert len(found["Versions"]) == 2
+    named = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found["Versions"] + found["DeleteMarkers"]]
+    s3.delete_objects(Bucket=bucket, Delete={"Objects": named})
+    assert "Versions" not in s3.list_object_versions(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
