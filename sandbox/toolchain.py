@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -76,6 +77,7 @@ class Toolchain:
         return self.directory / "images"
 
 
+@functools.cache
 def toolchain() -> Toolchain:
     """The tools of this checkout's pins, built first if they never were (16 to 40 minutes on 2 cores).
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -138,8 +137,7 @@ def _settings(config: dict[str, str]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def tools() -> Path:
-    found = shutil.which("pulumi")
-    return Path(found).parent if found else toolchain().binaries
+    return toolchain().binaries
 
 
 @pytest.fixture
