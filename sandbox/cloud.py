@@ -14,6 +14,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -83,10 +84,14 @@ def serving(app: WSGIApplication, url: str, context: ssl.SSLContext | None = Non
         server.server_close()
 
 
-def client(service: str, url: str, key_id: str, secret_key: str) -> Any:
-    """Make a boto3 client of the emulated AWS at `url`, without proxies and retries."""
+def client(service: str, url: str, key_id: str, secret_key: str, authority: Path | None = None) -> Any:
+    """Make a boto3 client of the emulated AWS at `url`, without proxies and retries.
+
+    `authority` is the certificate to trust, if the URL is one of HTTPS.
+    """
     session = boto3.Session(aws_access_key_id=key_id, aws_secret_access_key=secret_key, region_name=REGION)
-    return session.client(service, endpoint_url=url, config=Config(proxies={}, retries={"total_max_attempts": 1}))
+    config = Config(proxies={}, retries={"total_max_attempts": 1})
+    return session.client(service, endpoint_url=url, verify=authority and str(authority), config=config)
 
 
 def make_administrator(url: str) -> tuple[str, str]:

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pulumi import automation
 from rich.console import Console
-from rich.table import Table
 
 from sandbox.layout import Account, Layout
 from sandbox.lifecycle import Steps, up
@@ -53,8 +52,7 @@ def show(layout: Layout) -> None:
         pushed_digest, pulled_digest = crane("digest", image), index_digest(pulled)
     if pushed_digest != pulled_digest:
         raise DemonstrationError(f"pushed {image} as {pushed_digest}, but pulled {pulled_digest}")
-    console.print(_summary(outputs, image, pulled_digest, steps))
-    console.print(f'Push an image of yours:\n  eval "$(make -s env)"\n  crane push IMAGE.tar {image}', highlight=False)
+    console.print(_summary(outputs, f"{image}@{pulled_digest}", steps), highlight=False, soft_wrap=True)
 
 
 class Crane:
@@ -93,17 +91,27 @@ def index_digest(layout_directory: Path) -> str:
     return manifest["digest"]
 
 
-def _summary(outputs: automation.OutputMap, image: str, digest: str, steps: Steps) -> Table:
-    table = Table(show_header=False)
-    for title, value in {
+def _summary(outputs: automation.OutputMap, pulled: str, steps: Steps) -> str:
+    """What was made, in lines that can be copied whole."""
+    facts = {
         "registry": outputs["url"].value,
         "bucket": outputs["bucketName"].value,
         "load balancer": outputs["loadBalancerHostname"].value,
-        "pushed and pulled": f"{image}\n{digest}",
-        "seconds": f"{sum(steps.seconds.values()):.0f}",
-    }.items():
-        table.add_row(title, value)
-    return table
+        "pushed and pulled": pulled,
+        "in all": f"{sum(steps.seconds.values()):.0f} s",
+    }
+    lines = [f"  {title:<18} {value}" for title, value in facts.items()]
+    hostname = outputs["hostname"].value
+    return "\n".join(
+        [
+            "",
+            *lines,
+            "",
+            "Push an image of yours:",
+            '  eval "$(make -s env)"',
+            f"  crane push IMAGE.tar {hostname}/app:1",
+        ]
+    )
 
 
 def _print_errors_only(line: str) -> None:

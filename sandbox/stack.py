@@ -14,12 +14,16 @@ STACK = "sandbox"
 
 
 def open_stack(
-    layout: Layout, account: Account, tools: Toolchain, *, project: Path = CHECKOUT, name: str = STACK
+    layout: Layout, account: Account, tools: Toolchain, *, project: Path | None = None, name: str = STACK
 ) -> automation.Stack:
     """The stack `name` of the program in the directory `project`, made first if it does not exist.
 
+    By default the project is the checkout itself, whose settings fit the default sandbox, else one made for `layout`.
+
     Its state is the sandbox's own: no login, profile or kubeconfig of the user's is read or written.
     """
+    if project is None:
+        project = CHECKOUT if layout == Layout() else project_directory(layout, layout.directory / "project")
     environment = layout.client_environment(account, tools.binaries)
     (layout.directory / "state").mkdir(exist_ok=True)
     options = automation.LocalWorkspaceOptions(

@@ -1,0 +1,40 @@
+"""Fixtures of the end-to-end tests: one sandbox for all of them, and a stack for each module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from sandbox.layout import Layout
+from sandbox.toolchain import toolchain
+from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
+
+NETWORK = 110
+"""The loopback network of these tests' sandbox, 127.110.0.0/16."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All of this needs the sandbox."""
+    for item in items:
+        if "end_to_end" in item.path.parts:
+            item.add_marker(pytest.mark.sandbox)
+
+
+@pytest.fixture(scope="session")
+def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
+    tools = toolchain()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        with running_sandbox(Layout("end-to-end", NETWORK), tools) as running:
+            yield running
+
+
+@pytest.fixture(scope="module")
+def stack(
+    sandbox: Sandbox, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[RegistryStack]:
+    name = request.module.__name__.rpartition("test_")[2].replace("_", "-")
+    made = RegistryStack(sandbox, name, tmp_path_factory.mktemp("project"))
+    yield made
+    made.remove()

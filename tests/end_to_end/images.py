@@ -1,0 +1,42 @@
+"""Images for tests: layers of random content, pushed and pulled by a real client."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from sandbox.demonstration import Crane, index_digest, write_layer
+
+_numbers = itertools.count(1)
+
+
+def layers(directory: Path, count: int = 1, size: int = 10_000) -> list[str]:
+    """Write `count` layers of `size` random bytes each, and return crane's arguments that name them."""
+    paths = [directory / f"layer-{next(_numbers)}.tar" for _ in range(count)]
+    for path in paths:
+        write_layer(path, os.urandom(size))
+    return [argument for path in paths for argument in ("--new_layer", str(path))]
+
+
+def push(crane: Crane, image: str, directory: Path, count: int = 1, size: int = 10_000) -> str:
+    """Push a new image, and return the digest that the registry has of it."""
+    crane("append", *layers(directory, count, size), "--new_tag", image)
+    return crane("digest", image)
+
+
+def pull(crane: Crane, image: str, directory: Path) -> str:
+    """Pull all of an image, and return its digest."""
+    pulled = directory / f"pulled-{next(_numbers)}"
+    crane("pull", "--format", "oci", "--annotate-ref", image, str(pulled))
+    return index_digest(pulled)
+
+
+def pushes(crane: Crane, repository: str, directory: Path) -> Callable[[], None]:
+    """A function that pushes another image to `repository` at each call."""
+
+    def work() -> None:
+        crane("append", *layers(directory), "--new_tag", f"{repository}:{next(_numbers)}")
+
+    return work

@@ -1,0 +1,126 @@
+"""A client of the registry that gives up at the first failure, and a loop that never stops using it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import requests
+
+from tests.end_to_end.registry_stack import RegistryStack
+
+TIMEOUT_SECONDS = 30
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+@dataclass
+class RegistryClient:
+    """Speaks the registry's protocol through the sandbox's edge, without a single retry."""
+
+    stack: RegistryStack
+    user: str | None = None
+    password: str | None = None
+    url: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.url = self.stack.outputs["url"]
+
+    def session(self) -> requests.Session:
+        """New connections, so that the load balancer chooses anew."""
+        session = requests.Session()
+        session.trust_env = False
+        layout = self.stack.sandbox.layout
+        session.proxies = {"http": layout.edge_url, "https": layout.edge_url}
+        session.verify = str(layout.authority_certificate)
+        if self.user and self.password:
+            session.auth = (self.user, self.password)
+        return session
+
+    def request(self, method: str, path: str, **arguments: Any) -> requests.Response:
+        """One request to the registry; `path` is below the registry's URL, or a URL of its own."""
+        url = path if path.startswith("http") else self.url + path
+        with self.session() as session:
+            return session.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **arguments)
+
+    def fetch(self, path: str, **arguments: Any) -> bytes:
+        """The content at `path`; from S3, if the registry says so. Raises requests.RequestException."""
+        response = self.request("GET", path, **arguments)
+        if response.status_code == requests.codes.temporary_redirect:
+            direct = requests.Session()
+            direct.trust_env = False
+            verify = str(self.stack.sandbox.layout.authority_certificate)
+            response = direct.get(response.headers["Location"], verify=verify, timeout=TIMEOUT_SECONDS)
+        response.raise_for_status()
+        return response.content
+
+    def pull(self, repository: str, tag: str) -> str:
+        """Pull an image as a node does: manifest, configuration, layers; return the manifest's digest.
+
+        Raises requests.RequestException, and AssertionError if a blob is not what its digest says.
+        """
+        path = f"/v2/{repository}"
+        manifest = self.fetch(f"{path}/manifests/{tag}", headers={"Accept": f"{MANIFEST}, {OCI_MANIFEST}"})
+        listed = json.loads(manifest)
+        for blob in [listed["config"], *listed["layers"]]:
+            content = self.fetch(f"{path}/blobs/{blob['digest']}")
+            assert digest_of(content) == blob["digest"]
+        return digest_of(manifest)
+
+    def upload(self, repository: str, content: bytes, chunks: int = 1) -> list[str]:
+        """Push a blob in chunks; return every Location that the registry gave. Raises requests.RequestException."""
+        response = self.request("POST", f"/v2/{repository}/blobs/uploads/")
+        response.raise_for_status()
+        locations = [response.headers["Location"]]
+        size = -(-len(content) // chunks)
+        for start in range(0, len(content), size):
+            chunk = content[start : start + size]
+            headers = {"Content-Range": f"{start}-{start + len(chunk) - 1}", "Content-Type": "application/octet-stream"}
+            response = self.request("PATCH", self.absolute(locations[-1]), data=chunk, headers=headers)
+            response.raise_for_status()
+            locations.append(response.headers["Location"])
+        response = self.request("PUT", self.absolute(locations[-1]), params={"digest": digest_of(content)})
+        response.raise_for_status()
+        return [*locations, response.headers["Location"]]
+
+    def absolute(self, location: str) -> str:
+        return location if location.startswith("http") else self.url + location
+
+
+def digest_of(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+class Repeatedly:
+    """Does something all the time while the block runs, each `interval` seconds as far as the machine allows."""
+
+    def __init__(self, work: Callable[[], Any], interval: float) -> None:
+        self._work = work
+        self._interval = interval
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.failures: list[str] = []
+        self.count = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        due = time.monotonic()
+        while not self._stop.wait(max(0.0, due - time.monotonic())):
+            due = max(due + self._interval, time.monotonic() - self._interval)
+            self.count += 1
+            try:
+                self._work()
+            except Exception as error:
+                self.failures.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")

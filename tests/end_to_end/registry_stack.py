@@ -1,0 +1,226 @@
+"""The registry's stack on a sandbox of the tests' own, and what the tests see of it in AWS and Kubernetes."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pulumi import automation
+
+from sandbox import cloud
+from sandbox.demonstration import Crane
+from sandbox.layout import DOMAIN, Account, Layout
+from sandbox.lifecycle import Steps, down, up
+from sandbox.processes import wait_until
+from sandbox.stack import open_stack, project_directory
+from sandbox.toolchain import Toolchain
+
+POST: dict[str, Any] = {"tls": "none", "users": []}
+"""The registry of the post: by plain HTTP, for everyone."""
+UNCHANGED = {automation.OpType.SAME, automation.OpType.READ}
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A running sandbox, as its administrator sees it."""
+
+    layout: Layout
+    account: Account
+    tools: Toolchain
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment of its clients."""
+        return os.environ | self.layout.client_environment(self.account, self.tools.binaries)
+
+    def aws(self, service: str, key_id: str | None = None, secret_key: str | None = None) -> Any:
+        """A boto3 client, as the administrator or with the key given."""
+        return cloud.client(
+            service,
+            self.layout.cloud_tls_url,
+            key_id or self.account.access_key_id,
+            secret_key or self.account.secret_access_key,
+            self.layout.authority_certificate,
+        )
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        command = [str(self.tools.binaries / "kubectl"), *arguments]
+        done = subprocess.run(
+            command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, *arguments: str) -> Any:
+        """The JSON that `kubectl get` prints."""
+        return json.loads(self.kubectl("get", "--output=json", *arguments))
+
+
+@contextlib.contextmanager
+def running_sandbox(layout: Layout, tools: Toolchain) -> Iterator[Sandbox]:
+    """Bring a sandbox up, and down again whatever happens."""
+    try:
+        yield Sandbox(layout, up(layout, tools, Steps()), tools)
+    finally:
+        down(layout)
+
+
+@dataclass
+class RegistryStack:
+    """A stack `name` of the product, with a namespace and a hostname of its own; `up` deploys it."""
+
+    sandbox: Sandbox
+    name: str
+    directory: Path
+    outputs: dict[str, Any] = field(default_factory=dict)
+    """By name, the secret ones too."""
+    secret_outputs: set[str] = field(default_factory=set)
+    output: str = ""
+    """All that the engine has printed."""
+
+    def __post_init__(self) -> None:
+        self.project = project_directory(self.sandbox.layout, self.directory)
+        self.settings = yaml.safe_load((self.project / "Pulumi.sandbox.yaml").read_text())["config"]
+        self.settings |= {"registry:hostname": self.hostname, "registry:namespace": self.name}
+        namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
+        self.sandbox.kubectl("apply", "--filename=-", stdin=json.dumps(namespace))
+        self._stack = open_stack(
+            self.sandbox.layout, self.sandbox.account, self.sandbox.tools, project=self.project, name=self.name
+        )
+
+    @property
+    def hostname(self) -> str:
+        return f"{self.name}.{DOMAIN}"
+
+    @property
+    def bucket(self) -> str:
+        return self.outputs["bucketName"]
+
+    def up(self, **settings: Any) -> dict[str, Any]:
+        """Run `pulumi up` with these settings and no others, and return the outputs.
+
+        `bucket` is added to the sandbox's settings of the bucket. Raises automation.CommandError.
+        """
+        self._configure(settings)
+        result = self._stack.up(on_output=self._print, on_error=self._print, color="never")
+        self.outputs = {name: output.value for name, output in result.outputs.items()}
+        self.secret_outputs = {name for name, output in result.outputs.items() if output.secret}
+        return self.outputs
+
+    def preview(self, **settings: Any) -> dict[str, str]:
+        """Run `pulumi preview` with these settings; return each operation that changes something, by resource.
+
+        Steps of a replacement are one `replace`.
+        """
+        self._configure(settings)
+        found: dict[str, str] = {}
+
+        def note(event: automation.EngineEvent) -> None:
+            metadata = event.resource_pre_event.metadata if event.resource_pre_event else None
+            if metadata and metadata.op not in UNCHANGED and not metadata.type.startswith("pulumi:providers:"):
+                operation = str(metadata.op.value)
+                name = metadata.urn.rpartition("::")[2]
+                found[name] = "replace" if "replace" in operation else operation
+
+        self._stack.preview(on_output=self._print, on_error=self._print, on_event=note, color="never")
+        return found
+
+    def destroy(self) -> None:
+        """Run `pulumi destroy`. Raises automation.CommandError."""
+        self._stack.destroy(on_output=self._print, on_error=self._print, color="never")
+
+    def remove(self) -> None:
+        """Leave nothing of the stack, whatever it was set to."""
+        if "resources" in (self._stack.export_stack().deployment or {}):
+            self.up(**POST)
+            self.destroy()
+        self.sandbox.kubectl("delete", "namespace", self.name, "--wait=false")
+
+    def pulumi(self, *arguments: str) -> str:
+        """What the command on this stack prints. (The Automation API asks for secrets in plain text, always.)"""
+        command = ["pulumi", *arguments, "--stack", self.name]
+        done = subprocess.run(
+            command, cwd=self.project, env=self.sandbox.environment, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+    def crane(self) -> Crane:
+        """A registry client that verifies certificates, if there are any; logged in, if there are users."""
+        insecure = self.outputs["url"].startswith("http://")
+        crane = Crane(self.sandbox.layout, self.sandbox.account, self.sandbox.tools.binaries, insecure=insecure)
+        if self.outputs.get("username"):
+            crane.log_in(self.hostname, self.outputs["username"], self.outputs["password"])
+        return crane
+
+    def pods(self) -> list[dict[str, Any]]:
+        """The pods that are not ending."""
+        pods = self.sandbox.get("pods", "--namespace", self.name)["items"]
+        return [pod for pod in pods if "deletionTimestamp" not in pod["metadata"]]
+
+    def access_key(self) -> tuple[str, str]:
+        """The registry's key, as its pods have it: id and secret key."""
+        environment = self.container_environment()
+        return environment["REGISTRY_STORAGE_S3_ACCESSKEY"], environment["REGISTRY_STORAGE_S3_SECRETKEY"]
+
+    def container_environment(self) -> dict[str, str]:
+        """The environment that a pod gives its container, secrets too."""
+        (container,) = self.pods()[0]["spec"]["containers"]
+        found = {}
+        for variable in container["env"]:
+            reference = variable.get("valueFrom", {}).get("secretKeyRef")
+            found[variable["name"]] = (
+                self.secret(reference["name"])[reference["key"]] if reference else variable["value"]
+            )
+        return found
+
+    def secret(self, name: str) -> dict[str, str]:
+        """The content of a Kubernetes Secret."""
+        template = '{{range $key, $value := .data}}{{$key}}{{"\\t"}}{{$value}}{{"\\n"}}{{end}}'
+        printed = self.sandbox.kubectl(
+            "get", "secret", name, "--namespace", self.name, f"--output=go-template={template}"
+        )
+        pairs = (line.split("\t") for line in printed.splitlines())
+        return {key: base64.b64decode(value).decode() for key, value in pairs}
+
+    def balancer(self) -> dict[str, Any]:
+        """The classic load balancer, as AWS describes it."""
+        described = self.sandbox.aws("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+        (found,) = [one for one in described if one["DNSName"] == self.outputs["loadBalancerHostname"]]
+        return found
+
+    def await_balancer(self, ports: set[int]) -> None:
+        """Wait until the load balancer listens on these ports only: the cloud controller follows a Service later."""
+        wait_until(
+            lambda: {one["Listener"]["LoadBalancerPort"] for one in self.balancer()["ListenerDescriptions"]} == ports,
+            30,
+            f"listeners on {ports}",
+        )
+
+    def objects(self) -> list[str]:
+        """The keys of all objects in the bucket."""
+        pages = self.sandbox.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
+        return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def encryptions(self) -> set[tuple[str, str | None]]:
+        """How the objects in the bucket are encrypted: algorithm, and the KMS key's ARN."""
+        s3 = self.sandbox.aws("s3")
+        heads = [s3.head_object(Bucket=self.bucket, Key=key) for key in self.objects()]
+        return {(head["ServerSideEncryption"], head.get("SSEKMSKeyId")) for head in heads}
+
+    def _configure(self, settings: dict[str, Any]) -> None:
+        config = self.settings | {f"registry:{key}": value for key, value in settings.items()}
+        config["registry:bucket"] = self.settings["registry:bucket"] | settings.get("bucket", {})
+        file = self.project / f"Pulumi.{self.name}.yaml"
+        written = yaml.safe_load(file.read_text()) if file.exists() else {}  # the engine's salt, for one
+        file.write_text(yaml.safe_dump(written | {"config": config}))
+
+    def _print(self, text: str) -> None:
+        self.output += text + "\n"

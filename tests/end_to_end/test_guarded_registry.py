@@ -1,0 +1,119 @@
+"""The registry with every guard on: KMS, versioning, a narrow and internal way in, a restricted namespace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from tests.end_to_end.images import pull, push
+from tests.end_to_end.registry_client import RegistryClient
+from tests.end_to_end.registry_stack import RegistryStack
+
+HERE, ELSEWHERE = "127.0.0.0/8", "10.0.0.0/8"
+
+
+@pytest.fixture(scope="module")
+def kms_key(stack: RegistryStack) -> str:
+    return stack.sandbox.aws("kms").create_key()["KeyMetadata"]["Arn"]
+
+
+@pytest.fixture(scope="module")
+def settings(kms_key: str) -> dict[str, Any]:
+    return {
+        "bucket": {"kmsKeyArn": kms_key, "versioning": True, "noncurrentVersionDays": 7},
+        "loadBalancer": {"internal": True, "allowedCidrs": [HERE], "idleTimeoutSeconds": 1200},
+    }
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deployed(stack: RegistryStack, settings: dict[str, Any]) -> None:
+    label = "pod-security.kubernetes.io/enforce=restricted"
+    stack.sandbox.kubectl("label", "namespace", stack.name, label)
+    stack.up(**settings)
+
+
+def client(stack: RegistryStack) -> RegistryClient:
+    return RegistryClient(stack, stack.outputs["username"], stack.outputs["password"])
+
+
+def test_the_pods_run_where_only_restricted_ones_may(stack: RegistryStack) -> None:
+    namespace = stack.sandbox.get("namespace", stack.name)
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert len(stack.pods()) == 2
+    privileged = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "privileged", "namespace": stack.name}}
+    privileged["spec"] = {"containers": [{"name": "registry", "image": "registry:3.1.1"}]}
+    with pytest.raises(AssertionError, match='violates PodSecurity "restricted'):
+        stack.sandbox.kubectl("apply", "--filename=-", stdin=json.dumps(privileged))
+
+
+def test_every_object_is_encrypted_with_the_kms_key(stack: RegistryStack, kms_key: str, tmp_path: Path) -> None:
+    crane, image = stack.crane(), f"{stack.hostname}/app:1"
+    assert push(crane, image, tmp_path, count=2, size=12 * 2**20) == pull(crane, image, tmp_path)
+    assert stack.encryptions() == {("aws:kms", kms_key)}
+
+
+def test_the_bucket_refuses_what_is_encrypted_otherwise_and_takes_what_names_nothing(
+    stack: RegistryStack, kms_key: str
+) -> None:
+    s3 = stack.sandbox.aws("s3")
+    other = stack.sandbox.aws("kms").create_key()["KeyMetadata"]["Arn"]
+    for refused in (
+        {"ServerSideEncryption": "AES256"},
+        {"ServerSideEncryption": "aws:kms"},
+        {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": other},
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            s3.put_object(Bucket=stack.bucket, Key="probe", Body=b"x", **refused)
+    put = s3.put_object(Bucket=stack.bucket, Key="probe", Body=b"x")
+    assert (put["ServerSideEncryption"], put["SSEKMSKeyId"]) == ("aws:kms", kms_key)
+    s3.delete_object(Bucket=stack.bucket, Key="probe")
+
+
+def test_what_is_deleted_is_kept_for_some_days(stack: RegistryStack) -> None:
+    s3 = stack.sandbox.aws("s3")
+    s3.put_object(Bucket=stack.bucket, Key="deleted", Body=b"x")
+    s3.delete_object(Bucket=stack.bucket, Key="deleted")
+    versions = s3.list_object_versions(Bucket=stack.bucket, Prefix="deleted")["Versions"]
+    assert [version["IsLatest"] for version in versions] == [False]
+    rules = s3.get_bucket_lifecycle_configuration(Bucket=stack.bucket)["Rules"]
+    (expiry,) = [rule for rule in rules if "NoncurrentVersionExpiration" in rule]
+    assert (expiry["Status"], expiry["NoncurrentVersionExpiration"]["NoncurrentDays"]) == ("Enabled", 7)
+
+
+def test_the_load_balancer_is_internal_and_admits_only_the_ranges_that_are_set(stack: RegistryStack) -> None:
+    balancer = stack.balancer()
+    assert balancer["Scheme"] == "internal"
+    groups = stack.sandbox.aws("ec2").describe_security_groups(GroupIds=balancer["SecurityGroups"])["SecurityGroups"]
+    ranges = {
+        (rule["FromPort"], one["CidrIp"])
+        for group in groups
+        for rule in group["IpPermissions"]
+        if rule["IpProtocol"] == "tcp"
+        for one in rule["IpRanges"]
+    }
+    assert ranges == {(443, HERE)}
+    attributes = stack.sandbox.aws("elb").describe_load_balancer_attributes(
+        LoadBalancerName=balancer["LoadBalancerName"]
+    )["LoadBalancerAttributes"]
+    assert attributes["ConnectionSettings"]["IdleTimeout"] == 1200
+
+
+def test_another_scheme_makes_another_load_balancer_and_other_ranges_shut_clients_out(
+    stack: RegistryStack, settings: dict[str, Any]
+) -> None:
+    old = stack.outputs["loadBalancerHostname"]
+    changed = settings | {"loadBalancer": {"internal": False, "allowedCidrs": [ELSEWHERE], "idleTimeoutSeconds": 1200}}
+    assert stack.preview(**changed) == {"registry-service": "replace", "registry-record": "update"}
+    stack.up(**changed)
+    assert stack.balancer()["Scheme"] == "internet-facing"
+    assert stack.outputs["loadBalancerHostname"] != old
+    with pytest.raises(requests.exceptions.RequestException):
+        client(stack).request("GET", "/v2/")
+
+    stack.up(**changed | {"loadBalancer": {"internal": False, "allowedCidrs": [HERE, ELSEWHERE]}})
+    assert client(stack).pull("app", "1")

@@ -1,0 +1,166 @@
+"""The registry of the post, by plain HTTP and for everyone: every end-to-end property of it."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from pathlib import Path
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+from pulumi import automation
+
+from sandbox.processes import log_file, wait_until
+from tests.end_to_end.images import pull, push
+from tests.end_to_end.registry_client import RegistryClient, Repeatedly
+from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
+
+MEBIBYTE = 2**20
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deployed(stack: RegistryStack) -> None:
+    stack.up(**POST)
+
+
+def requests_in_the_edges_log(stack: RegistryStack, method: str) -> list[str]:
+    """The endpoints that served requests of the method for the stack's hostname, in their order."""
+    lines = log_file(stack.sandbox.layout, "edge").read_text().splitlines()
+    fields = (line.split() for line in lines)
+    return [one[6] for one in fields if len(one) > 6 and one[2:4] == [method, stack.hostname]]
+
+
+def test_a_second_update_would_change_nothing(stack: RegistryStack) -> None:
+    assert stack.preview(**POST) == {}
+
+
+def test_an_image_is_pushed_and_pulled_by_the_registrys_name(stack: RegistryStack, tmp_path: Path) -> None:
+    crane, image = stack.crane(), f"{stack.hostname}/app:1"
+    assert stack.outputs["url"] == f"http://{stack.hostname}"
+    assert push(crane, image, tmp_path) == pull(crane, image, tmp_path)
+
+
+def test_every_object_is_encrypted_and_none_is_readable_without_credentials(stack: RegistryStack) -> None:
+    assert stack.encryptions() == {("AES256", None)}
+    url = stack.sandbox.layout.cloud_tls_url
+    for key in stack.objects():
+        answer = requests.get(
+            f"{url}/{stack.bucket}/{key}", verify=str(stack.sandbox.layout.authority_certificate), timeout=10
+        )
+        assert answer.status_code == 403, key
+
+
+def test_200_mb_go_up_while_pods_take_turns_and_one_is_deleted(stack: RegistryStack, tmp_path: Path) -> None:
+    crane, image = stack.crane(), f"{stack.hostname}/big:1"
+    before = len(requests_in_the_edges_log(stack, "PATCH"))
+    pushed: list[str] = []
+    thread = threading.Thread(target=lambda: pushed.append(push(crane, image, tmp_path, 8, 25 * MEBIBYTE)))
+    thread.start()
+    wait_until(lambda: len(requests_in_the_edges_log(stack, "PATCH")) > before, 60, "a layer under way")
+    victim = stack.pods()[0]["metadata"]["name"]
+    stack.sandbox.kubectl("delete", "pod", victim, "--namespace", stack.name, "--wait=false")
+    thread.join(timeout=180)
+    assert pushed == [pull(crane, image, tmp_path)]
+    assert len(set(requests_in_the_edges_log(stack, "PATCH")[before:])) > 1
+    wait_until(lambda: len(stack.pods()) == 2, 60, "the deleted pod's successor")
+
+
+def test_the_registrys_key_is_good_for_its_bucket_and_nothing_else(stack: RegistryStack) -> None:
+    s3, iam = (stack.sandbox.aws(service, *stack.access_key()) for service in ("s3", "iam"))
+    s3.put_object(Bucket=stack.bucket, Key="probe", Body=b"x")
+    s3.get_object(Bucket=stack.bucket, Key="probe")
+    s3.delete_object(Bucket=stack.bucket, Key="probe")
+    stack.sandbox.aws("s3").create_bucket(Bucket="somebody-elses")
+    stack.sandbox.aws("s3").put_object(Bucket="somebody-elses", Key="theirs", Body=b"x")
+    for refused in (
+        lambda: s3.get_object(Bucket="somebody-elses", Key="theirs"),
+        lambda: s3.list_objects_v2(Bucket="somebody-elses"),
+        lambda: s3.put_object(Bucket="somebody-elses", Key="mine", Body=b"x"),
+        s3.list_buckets,
+        lambda: s3.delete_bucket(Bucket=stack.bucket),
+        lambda: s3.delete_bucket_policy(Bucket=stack.bucket),
+        iam.list_users,
+        lambda: iam.create_access_key(UserName="administrator"),
+        iam.get_user,
+    ):
+        with pytest.raises(ClientError, match="AccessDenied"):
+            refused()
+
+
+def test_no_secret_is_anywhere_in_plain_text(stack: RegistryStack) -> None:
+    assert_no_secret_in_plain_text(stack)
+
+
+UPDATES = [
+    ({"replicas": 3}, {"registry-deployment": "update"}),
+    ({"chunkSize": 10485760}, {"registry-deployment": "update"}),
+    ({"image": "registry:2.8.3"}, {"registry-deployment": "update"}),
+    (
+        {"controller": "ReplicationController"},
+        {
+            "registry-deployment": "delete",
+            "registry-first-template": "create",
+            "registry-replication-controller": "create",
+        },
+    ),
+    ({"image": "registry:3.1.1"}, {"registry-replication-controller": "replace"}),
+    (
+        {"controller": "Deployment"},
+        {
+            "registry-deployment": "create",
+            "registry-first-template": "delete",
+            "registry-replication-controller": "delete",
+        },
+    ),
+]
+"""Changes one after the other, and what each changes."""
+
+
+def test_each_change_is_what_the_preview_says_and_no_pull_fails_meanwhile(stack: RegistryStack, tmp_path: Path) -> None:
+    crane, settings = stack.crane(), dict(POST)
+    digest = push(crane, f"{stack.hostname}/steady:1", tmp_path)
+    client = RegistryClient(stack)
+    for change, expected in UPDATES:
+        settings |= change
+        assert stack.preview(**settings) == expected, change
+        with Repeatedly(lambda: client.pull("steady", "1"), interval=0.1) as pulls:
+            stack.up(**settings)
+        assert pulls.failures == [], change
+        assert pulls.count > 20
+        assert client.pull("steady", "1") == digest
+        image = f"{stack.hostname}/after:1"
+        assert push(crane, image, tmp_path) == pull(crane, image, tmp_path), change
+    assert stack.preview(**settings) == {}
+
+
+def test_a_bucket_with_images_is_not_destroyed_without_force_destroy(stack: RegistryStack, tmp_path: Path) -> None:
+    push(stack.crane(), f"{stack.hostname}/precious:1", tmp_path)
+    before = stack.objects()
+    stack.up(**POST, bucket={"protect": True, "forceDestroy": False})
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        stack.pulumi("destroy", "--yes", "--color=never")
+    assert "registry-bucket" in refusal.value.stdout
+    assert "To unprotect the resource" in refusal.value.stdout
+    assert pull(stack.crane(), f"{stack.hostname}/precious:1", tmp_path)
+
+    stack.up(**POST, bucket={"protect": False, "forceDestroy": False})
+    with pytest.raises(automation.CommandError, match="BucketNotEmpty"):
+        stack.destroy()
+    assert set(stack.objects()) >= set(before)
+
+
+def test_destroying_leaves_nothing(stack: RegistryStack) -> None:
+    stack.up(**POST)
+    bucket, balancer = stack.bucket, stack.outputs["loadBalancerHostname"]
+    stack.destroy()
+    aws = stack.sandbox.aws
+    assert bucket not in [one["Name"] for one in aws("s3").list_buckets()["Buckets"]]
+    assert [user["UserName"] for user in aws("iam").list_users()["Users"]] == ["administrator"]
+    balancers = aws("elb").describe_load_balancers()["LoadBalancerDescriptions"]
+    assert balancer not in [one["DNSName"] for one in balancers]
+    records = aws("route53").list_resource_record_sets(HostedZoneId=stack.sandbox.account.zone_id)["ResourceRecordSets"]
+    assert f"{stack.hostname}." not in [record["Name"] for record in records]
+    left = stack.sandbox.get("all,secrets,networkpolicies,endpointslices", "--namespace", stack.name)["items"]
+    assert [one["metadata"]["name"] for one in left] == []

@@ -1,0 +1,105 @@
+"""`python -m sandbox`, which `make sandbox` and its likes call, from nothing to nothing."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from sandbox import cloud
+from sandbox.layout import Account, Layout, cache_directory
+from sandbox.processes import running
+from sandbox.toolchain import toolchain
+
+LAYOUT = Layout("command", 111)
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cache directory of its own, but for the tools."""
+    toolchain()
+    directory = tmp_path_factory.mktemp("cache")
+    mine = directory / cache_directory().name
+    mine.mkdir()
+    (mine / "tools").symlink_to(cache_directory() / "tools")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(directory))
+        yield
+        sandbox("down")
+
+
+def sandbox(command: str) -> str:
+    """What `python -m sandbox COMMAND` prints."""
+    argv = [sys.executable, "-m", "sandbox", "--name", LAYOUT.name, "--network", str(LAYOUT.network), command]
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def listening() -> set[int]:
+    """The ports of the sandbox's addresses on which anything listens."""
+    listeners = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
+    addresses: list[Any] = [listener.laddr for listener in listeners]
+    return {address.port for address in addresses if address.ip.startswith(f"127.{LAYOUT.network}.")}
+
+
+def test_one_command_shows_the_whole_product() -> None:
+    shown = sandbox("show")
+    assert "https://registry.sandbox.test" in shown
+    assert re.search(r"registry-bucket-\w+", shown)
+    assert ".us-east-1.elb.amazonaws.com" in shown
+    assert re.search(r"registry.sandbox.test/hello:1@sha256:\w{64}\b", shown)
+    for step in ("tools", "pulumi up", "log in", "push", "pull"):
+        assert re.search(rf"{step} +[\d.]+ s", shown), step
+
+
+def test_the_environment_trusts_the_sandbox_and_is_logged_in() -> None:
+    script = f"{sandbox('env')}crane digest registry.sandbox.test/hello:1"
+    digest = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    assert digest.stdout.startswith("sha256:"), digest.stderr
+
+
+def test_up_again_starts_nothing_twice() -> None:
+    before = running(LAYOUT)
+    sandbox("up")
+    assert running(LAYOUT) == before
+    assert len(sandbox("status").splitlines()) > len(before)
+
+
+def test_destroy_leaves_nothing_in_aws() -> None:
+    sandbox("destroy")
+    account = Account.load(LAYOUT.account_file)
+
+    def aws(service: str) -> Any:
+        return cloud.client(service, LAYOUT.cloud_url, account.access_key_id, account.secret_access_key)
+
+    assert aws("s3").list_buckets()["Buckets"] == []
+    assert [user["UserName"] for user in aws("iam").list_users()["Users"]] == ["administrator"]
+    assert aws("elb").describe_load_balancers()["LoadBalancerDescriptions"] == []
+    assert aws("acm").list_certificates()["CertificateSummaryList"] == []
+    records = aws("route53").list_resource_record_sets(HostedZoneId=account.zone_id)["ResourceRecordSets"]
+    assert {record["Type"] for record in records} == {"NS", "SOA"}
+
+
+def test_a_sandbox_that_was_killed_starts_again() -> None:
+    for process in running(LAYOUT):
+        psutil.Process(process.pid).kill()
+    sandbox("up")
+    assert {"cloud", "kube-apiserver", "node", "edge"} <= {process.name for process in running(LAYOUT)}
+
+
+def test_down_leaves_no_process_no_port_and_no_file() -> None:
+    pids = [process.pid for process in running(LAYOUT)]
+    assert listening()
+    assert "stopped: " in sandbox("down")
+    assert [pid for pid in pids if psutil.pid_exists(pid)] == []
+    assert listening() == set()
+    assert not LAYOUT.directory.exists()
+    assert "nothing was running" in sandbox("down")

@@ -1,0 +1,176 @@
+"""The registry as it is by default: TLS that ends at the load balancer, and users that log in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import requests
+from botocore.exceptions import ClientError
+
+from sandbox import cloud
+from tests.end_to_end.images import pull, push, pushes
+from tests.end_to_end.registry_client import RegistryClient, Repeatedly
+from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
+
+USERS = {"users": ["registry", "ci"]}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def deployed(stack: RegistryStack) -> None:
+    stack.up(**USERS)
+
+
+def client(stack: RegistryStack, user: str = "registry") -> RegistryClient:
+    """A client that is logged in."""
+    return RegistryClient(stack, user, stack.outputs["passwords"][user])
+
+
+def attempts(client: RegistryClient) -> set[int]:
+    """The status of a request with which a pull begins, and of one with which a push does."""
+    return {
+        client.request("HEAD", "/v2/app/manifests/1").status_code,
+        client.request("POST", "/v2/app/blobs/uploads/").status_code,
+    }
+
+
+def test_a_second_update_would_change_nothing(stack: RegistryStack) -> None:
+    assert stack.preview(**USERS) == {}
+
+
+def test_an_image_is_pushed_and_pulled_over_verified_tls(stack: RegistryStack, tmp_path: Path) -> None:
+    assert stack.outputs["url"] == f"https://{stack.hostname}"
+    crane, image = stack.crane(), f"{stack.hostname}/app:1"
+    assert push(crane, image, tmp_path) == pull(crane, image, tmp_path)
+
+
+def test_a_client_that_does_not_trust_the_authority_refuses_the_registry(stack: RegistryStack) -> None:
+    session = client(stack).session()
+    session.verify = True
+    with pytest.raises(requests.exceptions.SSLError):
+        session.get(stack.outputs["url"], timeout=10)
+
+
+def test_without_the_right_password_nothing_is_pushed_or_pulled(stack: RegistryStack) -> None:
+    assert attempts(client(stack)) == attempts(client(stack, "ci")) == {200, 202}
+    assert attempts(RegistryClient(stack)) == {401}
+    assert attempts(RegistryClient(stack, "registry", "wrong")) == {401}
+    assert attempts(RegistryClient(stack, "registry", stack.outputs["passwords"]["ci"])) == {401}
+    assert attempts(RegistryClient(stack, "nobody", stack.outputs["password"])) == {401}
+
+
+def test_every_location_is_https_and_good_for_an_upload_in_chunks(stack: RegistryStack) -> None:
+    locations = client(stack).upload("chunked", bytes(range(256)) * 80_000, chunks=3)
+    assert len(locations) == 5
+    assert [one for one in locations if not one.startswith(f"https://{stack.hostname}/v2/chunked/")] == []
+
+
+def test_the_load_balancer_ends_tls_on_443_with_the_issued_certificate_and_80_is_not_served(
+    stack: RegistryStack,
+) -> None:
+    balancer, elb = stack.balancer(), stack.sandbox.aws("elb")
+    (description,) = balancer["ListenerDescriptions"]
+    listener = description["Listener"]
+    assert (listener["Protocol"], listener["LoadBalancerPort"], listener["InstanceProtocol"]) == ("HTTPS", 443, "HTTP")
+    certificate = stack.sandbox.aws("acm").describe_certificate(CertificateArn=listener["SSLCertificateId"])
+    assert certificate["Certificate"]["DomainName"] == stack.hostname
+    assert certificate["Certificate"]["Status"] == "ISSUED"
+
+    name = balancer["LoadBalancerName"]
+    (policy,) = elb.describe_load_balancer_policies(LoadBalancerName=name)["PolicyDescriptions"]
+    assert description["PolicyNames"] == [policy["PolicyName"]]
+    assert [one["AttributeValue"] for one in policy["PolicyAttributeDescriptions"]] == [
+        "ELBSecurityPolicy-TLS-1-2-2017-01"
+    ]
+    attributes = elb.describe_load_balancer_attributes(LoadBalancerName=name)["LoadBalancerAttributes"]
+    assert attributes["ConnectionSettings"]["IdleTimeout"] == 900
+
+    refused = RegistryClient(stack).request("GET", f"http://{stack.hostname}/v2/")
+    assert refused.status_code == 502
+    assert "no listener on port 80" in refused.text
+
+
+def test_metrics_and_debugging_are_not_reached_through_the_load_balancer(stack: RegistryStack) -> None:
+    for path in ("/metrics", "/debug/vars", "/debug/pprof/", "/debug/health"):
+        assert client(stack).request("GET", path).status_code == 404
+    with pytest.raises(requests.exceptions.ProxyError, match="502"):
+        client(stack).request("GET", f"https://{stack.hostname}:5001/metrics")
+
+
+def test_every_object_is_encrypted_with_s3s_own_keys(stack: RegistryStack) -> None:
+    assert stack.encryptions() == {("AES256", None)}
+
+
+def test_the_bucket_refuses_plain_http_even_to_the_administrator(stack: RegistryStack) -> None:
+    account, url = stack.sandbox.account, stack.sandbox.layout.cloud_url
+    plain = cloud.client("s3", url, account.access_key_id, account.secret_access_key)
+    with pytest.raises(ClientError, match="AccessDenied"):
+        plain.list_objects_v2(Bucket=stack.bucket)
+
+
+def test_no_secret_is_anywhere_in_plain_text(stack: RegistryStack) -> None:
+    assert stack.secret_outputs == {"password", "passwords", "dockerConfigJson"}
+    assert_no_secret_in_plain_text(stack)
+
+
+@pytest.mark.parametrize("rotation", [{"accessKey": 2}, {"httpSecret": 2}, {"password": {"ci": 2}}], ids=str)
+def test_a_rotation_fails_no_pull_and_no_push(
+    stack: RegistryStack, tmp_path: Path, rotation: dict[str, object]
+) -> None:
+    stack.up(**USERS)
+    key, passwords = stack.access_key(), stack.outputs["passwords"]
+    http_secret = stack.container_environment()["REGISTRY_HTTP_SECRET"]
+    crane, puller = stack.crane(), client(stack)
+    digest = push(crane, f"{stack.hostname}/steady:1", tmp_path)
+    pushing = pushes(crane, f"{stack.hostname}/rotation", tmp_path)
+    with (
+        Repeatedly(lambda: puller.pull("steady", "1"), interval=0.2) as pulls,
+        Repeatedly(pushing, interval=0.2) as pushed,
+    ):
+        stack.up(**USERS, rotation=rotation)
+    assert (pulls.failures, pushed.failures) == ([], [])
+    assert (pulls.count >= 10, pushed.count >= 5) == (True, True)
+    assert puller.pull("steady", "1") == digest
+
+    assert (stack.access_key() != key) == ("accessKey" in rotation)
+    assert (stack.container_environment()["REGISTRY_HTTP_SECRET"] != http_secret) == ("httpSecret" in rotation)
+    changed = {user for user in passwords if stack.outputs["passwords"][user] != passwords[user]}
+    assert changed == ({"ci"} if "password" in rotation else set())
+    if "accessKey" in rotation:
+        keys = stack.sandbox.aws("iam").get_access_key_last_used
+        with pytest.raises(ClientError):
+            keys(AccessKeyId=key[0])
+        with pytest.raises(ClientError, match=r"InvalidAccessKeyId|InvalidClientTokenId"):
+            stack.sandbox.aws("s3", *key).list_objects_v2(Bucket=stack.bucket)
+    for user in changed:
+        assert attempts(RegistryClient(stack, user, passwords[user])) == {401}
+        assert attempts(client(stack, user)) == {200, 202}
+
+
+def test_a_user_that_is_removed_is_locked_out_and_the_others_keep_their_passwords(stack: RegistryStack) -> None:
+    stack.up(**USERS)
+    before = stack.outputs["passwords"]
+    stack.up(users=["registry", "laptop"])
+    assert attempts(RegistryClient(stack, "ci", before["ci"])) == {401}
+    assert stack.outputs["passwords"]["registry"] == before["registry"]
+    assert attempts(client(stack, "laptop")) == attempts(client(stack)) == {200, 202}
+
+
+def test_the_stack_goes_to_the_posts_form_and_back_and_loses_no_object(stack: RegistryStack, tmp_path: Path) -> None:
+    image = f"{stack.hostname}/kept:1"
+    digest = push(stack.crane(), image, tmp_path)
+    objects = set(stack.objects())
+
+    stack.up(**POST)
+    stack.await_balancer({80})
+    assert stack.outputs["url"] == f"http://{stack.hostname}"
+    assert pull(stack.crane(), image, tmp_path) == digest
+    post_digest = push(stack.crane(), f"{stack.hostname}/kept:2", tmp_path)
+
+    stack.up(**USERS)
+    stack.await_balancer({443})
+    assert pull(stack.crane(), image, tmp_path) == digest
+    assert pull(stack.crane(), f"{stack.hostname}/kept:2", tmp_path) == post_digest
+    assert attempts(RegistryClient(stack)) == {401}
+    assert set(stack.objects()) >= objects
