@@ -21,6 +21,17 @@ def refused(rule: str, remedy: str) -> PydanticCustomError:
     return PydanticCustomError("setting", "{rule}", {"rule": rule, "remedy": remedy})
 
 
+def _matching(pattern: str, rule: str, remedy: str) -> AfterValidator:
+    """Judge a text by a regular expression that all of it has to match."""
+
+    def judge(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise refused(rule, remedy)
+        return text
+
+    return AfterValidator(judge)
+
+
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -34,15 +45,6 @@ def _fqdn(name: str) -> str:
         )
     if labels[-1].isdigit():
         raise refused("be a name, not an IP address", "choose a name in a Route53 hosted zone: registry.example.com")
-    return name
-
-
-def _kubernetes_name(name: str) -> str:
-    if not _DNS_LABEL.fullmatch(name):
-        raise refused(
-            "be a Kubernetes namespace: at most 63 lower-case letters, digits and hyphens",
-            "give the name of a namespace that exists: kube-system",
-        )
     return name
 
 
@@ -87,59 +89,6 @@ def _bucket_name(name: str) -> str:
     return name
 
 
-_ENDPOINT = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?")
-
-
-def _endpoint(url: str) -> str:
-    if not _ENDPOINT.fullmatch(url):
-        raise refused(
-            "be the URL of an S3 API: http or https, a host, and a port where it needs one",
-            "leave it out for AWS's own; else give only scheme and host: https://s3.mx-central-1.amazonaws.com",
-        )
-    return url
-
-
-_CERTIFICATE_ARN = re.compile(
-    r"arn:aws[a-z-]*:(acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+|iam::[0-9]{12}:server-certificate/[\w+=,.@/-]+)"
-)
-
-
-def _tls(choice: str) -> str:
-    if choice not in ("acm", "none") and not _CERTIFICATE_ARN.fullmatch(choice):
-        raise refused(
-            "be acm, none, or the ARN of a certificate in ACM or IAM",
-            "take acm for a certificate that AWS issues and renews, or give all of an existing one's ARN: "
-            "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012",
-        )
-    return choice
-
-
-_KMS_KEY_ARN = re.compile(r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+")
-
-
-def _kms_key_arn(arn: str) -> str:
-    """A key's ARN; never an alias's, which could lead to another key tomorrow, and no policy can compare."""
-    if not _KMS_KEY_ARN.fullmatch(arn):
-        raise refused(
-            "be the ARN of a KMS key, not of an alias",
-            "give the key's own: arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012",
-        )
-    return arn
-
-
-_USER_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-
-
-def _user_name(name: str) -> str:
-    """What may stand in front of the colon in an htpasswd file, and in the name of a Pulumi resource."""
-    if not _USER_NAME.fullmatch(name):
-        raise refused(
-            "be at most 63 letters, digits, dots, hyphens and underscores, with a letter or digit first",
-            "choose such a name: ci-builder",
-        )
-    return name
-
-
 def _cidr(network: str) -> str:
     try:
         if "/" not in network:
@@ -153,25 +102,59 @@ def _cidr(network: str) -> str:
     return network
 
 
-_NEGOTIATION_POLICY = re.compile(r"ELBSecurityPolicy-[A-Za-z0-9-]+")
-
-
-def _negotiation_policy(name: str) -> str:
-    if not _NEGOTIATION_POLICY.fullmatch(name):
-        raise refused(
-            "be the name of a predefined security policy of classic load balancers, ELBSecurityPolicy-...",
-            "leave it out for ELBSecurityPolicy-TLS-1-2-2017-01, the strictest",
-        )
-    return name
-
-
 Fqdn = Annotated[str, AfterValidator(_fqdn)]
-KubernetesName = Annotated[str, AfterValidator(_kubernetes_name)]
 ImageReference = Annotated[str, AfterValidator(_image)]
 BucketName = Annotated[str, AfterValidator(_bucket_name)]
-EndpointUrl = Annotated[str, AfterValidator(_endpoint)]
-Tls = Annotated[str, AfterValidator(_tls)]
-KmsKeyArn = Annotated[str, AfterValidator(_kms_key_arn)]
-UserName = Annotated[str, AfterValidator(_user_name)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
-NegotiationPolicy = Annotated[str, AfterValidator(_negotiation_policy)]
+KubernetesName = Annotated[
+    str,
+    _matching(
+        _DNS_LABEL.pattern,
+        "be a Kubernetes namespace: at most 63 lower-case letters, digits and hyphens",
+        "give the name of a namespace that exists: kube-system",
+    ),
+]
+EndpointUrl = Annotated[
+    str,
+    _matching(
+        r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?",
+        "be the URL of an S3 API: http or https, a host, and a port where it needs one",
+        "leave it out for AWS's own; else give only scheme and host: https://s3.mx-central-1.amazonaws.com",
+    ),
+]
+Tls = Annotated[
+    str,
+    _matching(
+        r"acm|none|arn:aws[a-z-]*:"
+        r"(acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+|iam::[0-9]{12}:server-certificate/[\w+=,.@/-]+)",
+        "be acm, none, or the ARN of a certificate in ACM or IAM",
+        "take acm for a certificate that AWS issues and renews, or give all of an existing one's ARN: "
+        "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012",
+    ),
+]
+KmsKeyArn = Annotated[
+    str,
+    _matching(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
+        # An alias could lead to another key tomorrow, and no condition of a policy can compare it.
+        "be the ARN of a KMS key, not of an alias",
+        "give the key's own: arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012",
+    ),
+]
+UserName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}",
+        # It stands in front of the colon in an htpasswd file, and in the name of a Pulumi resource.
+        "be at most 63 letters, digits, dots, hyphens and underscores, with a letter or digit first",
+        "choose such a name: ci-builder",
+    ),
+]
+NegotiationPolicy = Annotated[
+    str,
+    _matching(
+        r"ELBSecurityPolicy-[A-Za-z0-9-]+",
+        "be the name of a predefined security policy of classic load balancers, ELBSecurityPolicy-...",
+        "leave it out for ELBSecurityPolicy-TLS-1-2-2017-01, the strictest",
+    ),
+]
