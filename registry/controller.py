@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from registry.environment import HTPASSWD_FILE, PORT, registry_environment
-from registry.pod import pod_spec
+from registry.environment import ACCESS_KEY_VARIABLES, HTPASSWD_FILE, PORT, registry_environment
+from registry.pod import TERMINATION_GRACE_PERIOD_SECONDS, pod_spec
 from registry.settings import Settings
 
 APP_LABELS = {"k8s-app": "kube-registry"}
@@ -20,7 +22,7 @@ FIRST_VERSION = "v0"
 
 
 class Controller(pulumi.ComponentResource):
-    """The registry's pods, under a Deployment or a ReplicationController, with the Secret that they read.
+    """The registry's pods, under a Deployment or a ReplicationController, with the Secrets that they read.
 
     They have a ServiceAccount that may do nothing, and, if settings say so, a NetworkPolicy.
 
@@ -55,18 +57,22 @@ class Controller(pulumi.ComponentResource):
             automount_service_account_token=False,
             opts=child,
         )
-        # Named by Pulumi: other values are another Secret of another name, and so a change of the pods that read it.
-        secret = k8s.core.v1.Secret(
-            f"{name}-secret",
-            metadata={"namespace": settings.namespace, "labels": APP_LABELS},
-            immutable=True,
-            string_data={
-                "accessKey": access_key_id,
-                "secretKey": secret_access_key,
-                "httpSecret": http_secret,
-                **({HTPASSWD_FILE: htpasswd} if settings.users else {}),
-            },
-            opts=child,
+
+        def secret(role: str, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
+            """The name of a Secret. Other values are another Secret of another name, and so a change of the pods."""
+            return k8s.core.v1.Secret(
+                f"{name}-{role}",
+                metadata={"namespace": settings.namespace, "labels": APP_LABELS},
+                immutable=True,
+                string_data=data,
+                opts=child,
+            ).metadata.name
+
+        access_key_secret_name = secret(
+            "access-key-secret", {"accessKey": access_key_id, "secretKey": secret_access_key}
+        )
+        secret_name = secret(
+            "secret", {"httpSecret": http_secret, **({HTPASSWD_FILE: htpasswd} if settings.users else {})}
         )
         if settings.network_policy:
             k8s.networking.v1.NetworkPolicy(
@@ -78,7 +84,8 @@ class Controller(pulumi.ComponentResource):
         pod = pod_spec(
             settings,
             registry_environment(settings, bucket=bucket_name, region=region),
-            secret_name=secret.metadata.name,
+            access_key_secret_name=access_key_secret_name,
+            secret_name=secret_name,
             service_account_name=service_account.metadata.name,
         )
 
@@ -91,6 +98,7 @@ class Controller(pulumi.ComponentResource):
 
     def _deployment(self, name: str, settings: Settings, pod: k8s.core.v1.PodSpecArgsDict) -> k8s.apps.v1.Deployment:
         labels = _labels(FIRST_VERSION)
+        hook = pulumi.ResourceHook("await-former-pods", await_former_pods)
         return k8s.apps.v1.Deployment(
             f"{name}-deployment",
             metadata={"name": "kube-registry", "namespace": settings.namespace, "labels": labels},
@@ -101,7 +109,7 @@ class Controller(pulumi.ComponentResource):
                 "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
                 "template": {"metadata": {"labels": labels}, "spec": pod},
             },
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(after_update=[hook])),
         )
 
     def _replication_controller(
@@ -136,6 +144,30 @@ class Controller(pulumi.ComponentResource):
             },
             opts=pulumi.ResourceOptions(parent=self),
         )
+
+
+async def await_former_pods(update: pulumi.ResourceHookArgs) -> None:
+    """After an update of a Deployment onto another access key, return when no pod can have the former any more.
+
+    Pulumi deletes the former key next. A Deployment counts as updated when its new pods are ready, but those that end
+    still serve, and the URLs of layers that they signed are good only as long as their key. (A ReplicationController is
+    deleted before the key, and its pods before it.)
+    """
+    if _access_key_secret_name(update.old_inputs) != _access_key_secret_name(update.new_inputs):
+        pulumi.log.info(f"waiting {TERMINATION_GRACE_PERIOD_SECONDS} s for the pods that have the former access key")
+        await asyncio.sleep(TERMINATION_GRACE_PERIOD_SECONDS)
+
+
+def _access_key_secret_name(deployment: Mapping[str, Any] | None) -> str | None:
+    """The name of the Secret from which the pods of a Deployment, as the engine has it, take the access key."""
+    containers = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
+    references = {
+        variable["name"]: variable["valueFrom"]["secretKeyRef"]["name"]
+        for container in containers
+        for variable in container["env"]
+        if "valueFrom" in variable
+    }
+    return next((references[variable] for variable in ACCESS_KEY_VARIABLES if variable in references), None)
 
 
 def _labels(version: str) -> dict[str, str]:

@@ -28,7 +28,7 @@ Text = TypeVar("Text")
 def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> dict[str, str | Text]:
     """The variables that are no secret, by name. `bucket` and `region` go through untouched, so may be Pulumi outputs.
 
-    Secrets are apart: see SECRET_VARIABLES.
+    Secrets are apart: see ACCESS_KEY_VARIABLES and SECRET_VARIABLES.
     """
     variables: dict[str, str | Text] = {
         "REGISTRY_HTTP_ADDR": f":{PORT}",
@@ -64,9 +64,9 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
     return variables
 
 
-SECRET_VARIABLES = {
+ACCESS_KEY_VARIABLES = {
     "REGISTRY_STORAGE_S3_ACCESSKEY": "accessKey",
     "REGISTRY_STORAGE_S3_SECRETKEY": "secretKey",
-    "REGISTRY_HTTP_SECRET": "httpSecret",
 }
-"""The variables that reach the container from the Kubernetes Secret, and their keys there."""
+SECRET_VARIABLES = {"REGISTRY_HTTP_SECRET": "httpSecret"}
+"""The variables that reach the container from Kubernetes Secrets, and their keys there. The access key has its own."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from registry.environment import (
+    ACCESS_KEY_VARIABLES,
     DRAIN_SECONDS,
     HTPASSWD_DIRECTORY,
     HTPASSWD_FILE,
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
 ENDPOINT_REMOVAL_SECONDS = 5
 """How long an ending pod still takes new requests, for every node to hear that it is no endpoint any more."""
 
+TERMINATION_GRACE_PERIOD_SECONDS = ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + 5
+"""How long an ending pod may take at the most."""
+
 USER_ID = 65532
 """Any user but root: the registry keeps nothing in its file system. The same number as distroless images have."""
 
@@ -31,19 +35,27 @@ def pod_spec(
     settings: Settings,
     environment: Mapping[str, pulumi.Input[str]],
     *,
+    access_key_secret_name: pulumi.Input[str],
     secret_name: pulumi.Input[str],
     service_account_name: pulumi.Input[str],
 ) -> k8s.core.v1.PodSpecArgsDict:
     """The pod's spec, within the Pod Security Standard `restricted`.
 
-    `environment` has the variables that are no secret; the others, and the users, come from the Secret `secret_name`.
+    `environment` has the variables that are no secret; the others come from the two Secrets, as do the users.
     """
+
+    def from_secret(variables: Mapping[str, str], name: pulumi.Input[str]) -> list[k8s.core.v1.EnvVarArgsDict]:
+        return [
+            {"name": variable, "value_from": {"secret_key_ref": {"name": name, "key": key}}}
+            for variable, key in variables.items()
+        ]
+
     return {
         "service_account_name": service_account_name,
         "automount_service_account_token": False,
         # A Service named `registry` would put REGISTRY_PORT and the like into the registry's configuration.
         "enable_service_links": False,
-        "termination_grace_period_seconds": ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + 5,
+        "termination_grace_period_seconds": TERMINATION_GRACE_PERIOD_SECONDS,
         "security_context": {
             "run_as_non_root": True,
             "run_as_user": USER_ID,
@@ -56,10 +68,8 @@ def pod_spec(
                 "image": settings.image,
                 "env": [
                     *({"name": key, "value": value} for key, value in environment.items()),
-                    *(
-                        {"name": key, "value_from": {"secret_key_ref": {"name": secret_name, "key": item}}}
-                        for key, item in SECRET_VARIABLES.items()
-                    ),
+                    *from_secret(ACCESS_KEY_VARIABLES, access_key_secret_name),
+                    *from_secret(SECRET_VARIABLES, secret_name),
                 ],
                 "volume_mounts": [{"name": HTPASSWD_FILE, "mount_path": HTPASSWD_DIRECTORY, "read_only": True}]
                 if settings.users

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pulumi
 import pytest
 
+from registry.controller import await_former_pods
 from tests.mock_engine import POST, Deploy, Deployed
 
 LABELS = {"k8s-app": "kube-registry", "version": "v0", "kubernetes.io/cluster-service": "true"}
@@ -59,29 +62,53 @@ def test_both_controllers_run_the_same_pod(deploy: Deploy, controller: str) -> N
     assert deploy(controller=controller).pod() == deploy().pod()
 
 
-def test_secrets_reach_the_container_from_a_kubernetes_secret_only(deploy: Deploy) -> None:
+def test_secrets_reach_the_container_from_kubernetes_secrets_only(deploy: Deploy) -> None:
     deployed = deploy()
-    secret = deployed.one("Secret")["stringData"]
-    assert pulumi.runtime.rpc.is_rpc_secret(secret)
-    assert pulumi.runtime.rpc.unwrap_rpc_secret(secret) == {
-        "accessKey": "registry-access-key-id",
-        "secretKey": "secret of registry-access-key",
-        "httpSecret": "result of registry-http-secret",
-        "htpasswd": "registry:hash of registry-password-registry\n",
+    found = {secret.name: secret.inputs["stringData"] for secret in deployed.all("Secret")}
+    assert all(pulumi.runtime.rpc.is_rpc_secret(data) for data in found.values())
+    assert {name: pulumi.runtime.rpc.unwrap_rpc_secret(data) for name, data in found.items()} == {
+        "registry-access-key-secret": {
+            "accessKey": "registry-access-key-id",
+            "secretKey": "secret of registry-access-key",
+        },
+        "registry-secret": {
+            "httpSecret": "result of registry-http-secret",
+            "htpasswd": "registry:hash of registry-password-registry\n",
+        },
     }
     environment = deployed.environment()
-    for variable, key in {
-        "REGISTRY_STORAGE_S3_ACCESSKEY": "accessKey",
-        "REGISTRY_STORAGE_S3_SECRETKEY": "secretKey",
-        "REGISTRY_HTTP_SECRET": "httpSecret",
-    }.items():
-        assert environment[variable] == {"secretKeyRef": {"name": "registry-secret-5e6f7a8b", "key": key}}
+    for variable, name, key in [
+        ("REGISTRY_STORAGE_S3_ACCESSKEY", "registry-access-key-secret-5e6f7a8b", "accessKey"),
+        ("REGISTRY_STORAGE_S3_SECRETKEY", "registry-access-key-secret-5e6f7a8b", "secretKey"),
+        ("REGISTRY_HTTP_SECRET", "registry-secret-5e6f7a8b", "httpSecret"),
+    ]:
+        assert environment[variable] == {"secretKeyRef": {"name": name, "key": key}}
 
 
-def test_the_secret_is_replaced_rather_than_changed_so_that_pods_roll(deploy: Deploy) -> None:
-    secret = deploy().one("Secret")
-    assert secret["immutable"] is True
-    assert "name" not in secret["metadata"]
+def test_secrets_are_replaced_rather_than_changed_so_that_pods_roll(deploy: Deploy) -> None:
+    for secret in deploy().all("Secret"):
+        assert secret.inputs["immutable"] is True
+        assert "name" not in secret.inputs["metadata"]
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_the_former_access_key_outlives_the_pods_that_have_it(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, changed: bool
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+
+    before, after = deploy().one("Deployment"), deploy(chunkSize=10485760).one("Deployment")
+    if changed:
+        after = json.loads(json.dumps(after).replace("registry-access-key-secret-5e6f7a8b", "another"))
+    monkeypatch.setattr("registry.controller.asyncio.sleep", sleep)
+    monkeypatch.setattr("pulumi.log.info", lambda message: None)
+    update = pulumi.ResourceHookArgs("urn", "id", "name", "type", new_inputs=after, old_inputs=before)
+    asyncio.run(await_former_pods(update))
+    grace = before["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
+    assert waits == ([grace] if changed else [])
 
 
 def test_a_pod_is_ready_by_http_after_its_first_look_at_s3_and_alive_by_tcp(deploy: Deploy) -> None:
@@ -165,7 +192,8 @@ def test_the_memory_limit_grows_with_the_chunk_size(deploy: Deploy) -> None:
 def test_another_namespace_holds_all_kubernetes_objects(deploy: Deploy) -> None:
     deployed = deploy(namespace="registry")
     for kind in ("Secret", "ServiceAccount", "NetworkPolicy", "Deployment", "Service"):
-        assert deployed.one(kind)["metadata"]["namespace"] == "registry"
+        for resource in deployed.all(kind):
+            assert resource.inputs["metadata"]["namespace"] == "registry"
 
 
 def test_the_image_is_as_set(deploy: Deploy) -> None:

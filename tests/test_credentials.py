@@ -17,7 +17,7 @@ def passwords(deployed: Deployed) -> dict[str, dict[str, Any]]:
 
 
 def htpasswd(deployed: Deployed) -> str | None:
-    secret = deployed.one("Secret")["stringData"]
+    secret = deployed.named("registry-secret")["stringData"]
     assert is_rpc_secret(secret)
     return unwrap_rpc_secret(secret).get("htpasswd")
 

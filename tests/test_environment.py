@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import yaml
 
-from registry.environment import SECRET_VARIABLES, registry_environment
+from registry.environment import ACCESS_KEY_VARIABLES, SECRET_VARIABLES, registry_environment
 from registry.settings import BucketSettings, Settings
 
 SETTINGS = Settings(hostname="registry.example.com")
@@ -29,12 +29,14 @@ def test_the_posts_variables_are_set_to_the_values_that_work() -> None:
 
 
 def test_the_three_secrets_of_the_post_come_from_elsewhere() -> None:
-    assert set(SECRET_VARIABLES) == {
+    assert {*ACCESS_KEY_VARIABLES, *SECRET_VARIABLES} == {
         "REGISTRY_STORAGE_S3_ACCESSKEY",
         "REGISTRY_STORAGE_S3_SECRETKEY",
         "REGISTRY_HTTP_SECRET",
     }
-    assert not set(SECRET_VARIABLES) & set(registry_environment(SETTINGS, bucket="images", region="eu-central-1"))
+    assert not {*ACCESS_KEY_VARIABLES, *SECRET_VARIABLES} & set(
+        registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    )
 
 
 def test_another_endpoint_is_addressed_by_path() -> None:

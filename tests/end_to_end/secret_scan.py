@@ -23,8 +23,7 @@ def _secrets(stack: RegistryStack) -> Iterator[str]:
     yield stack.sandbox.account.secret_access_key
     for secret in stack.sandbox.get("secrets", "--namespace", stack.name)["items"]:
         content = stack.secret(secret["metadata"]["name"])
-        yield content["secretKey"]
-        yield content["httpSecret"]
+        yield from (content[key] for key in ("secretKey", "httpSecret") if key in content)
         yield from (line.partition(":")[2] for line in content.get("htpasswd", "").splitlines())
     yield from (stack.outputs.get("passwords") or {}).values()
 

@@ -24,11 +24,11 @@ CHECKOUT = Path(__file__).parents[2]
 @pytest.fixture(scope="module", autouse=True)
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A cache directory of its own, but for the tools."""
-    toolchain()
+    tools = toolchain().directory.parent
     directory = tmp_path_factory.mktemp("cache")
     mine = directory / cache_directory().name
     mine.mkdir()
-    (mine / "tools").symlink_to(cache_directory() / "tools")
+    (mine / "tools").symlink_to(tools)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(directory))
         yield
