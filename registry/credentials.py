@@ -53,9 +53,7 @@ class Credentials(pulumi.ComponentResource):
         }
         self.passwords = pulumi.Output.from_input({user: password.result for user, password in passwords.items()})
         hashes = pulumi.Output.from_input({user: password.bcrypt_hash for user, password in passwords.items()})
-        self.htpasswd = hashes.apply(
-            lambda hashes: "".join(f"{user}:{hash_}\n" for user, hash_ in hashes.items()),
-        )
+        self.htpasswd = hashes.apply(lambda hashes: "".join(f"{user}:{hash_}\n" for user, hash_ in hashes.items()))
         if settings.users:
             self.username = user = settings.users[0]
             self.password = passwords[user].result

@@ -108,9 +108,7 @@ class Storage(pulumi.ComponentResource):
         self.register_outputs({"bucketName": self.bucket_name, "bucketArn": self.bucket_arn, "region": self.region})
 
 
-def _encryption(
-    kms_key_arn: str | None,
-) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict:
+def _encryption(kms_key_arn: str | None) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict:
     """The bucket's default encryption: SSE-S3, or SSE-KMS with a bucket key, which saves most calls of KMS."""
     if not kms_key_arn:
         return {"apply_server_side_encryption_by_default": {"sse_algorithm": "AES256"}}

@@ -47,9 +47,8 @@ def show(layout: Layout) -> None:
         with steps.step("push"):
             crane("append", "--new_layer", str(layer), "--new_tag", image)
         with steps.step("pull"):
-            pulled = Path(directory) / "pulled"
-            crane("pull", "--format", "oci", "--annotate-ref", image, str(pulled))
-        pushed_digest, pulled_digest = crane("digest", image), index_digest(pulled)
+            pulled_digest = crane.pull(image, Path(directory) / "pulled")
+        pushed_digest = crane("digest", image)
     if pushed_digest != pulled_digest:
         raise DemonstrationError(f"pushed {image} as {pushed_digest}, but pulled {pulled_digest}")
     console.print(_summary(outputs, f"{image}@{pulled_digest}", steps), highlight=False, soft_wrap=True)
@@ -76,6 +75,12 @@ class Crane:
         """Log in for every later command, and for whoever uses the same environment. Raises DemonstrationError."""
         self("auth", "login", "--username", user, "--password-stdin", hostname, stdin=password)
 
+    def pull(self, image: str, directory: Path) -> str:
+        """Pull all of `image` into an OCI image layout in `directory`; return its digest. Raises DemonstrationError."""
+        self("pull", "--format", "oci", "--annotate-ref", image, str(directory))
+        (manifest,) = json.loads((directory / "index.json").read_text())["manifests"]
+        return manifest["digest"]
+
 
 def write_layer(path: Path, content: bytes) -> None:
     """Write a tar archive with one file, `content`, as a layer of an image."""
@@ -83,12 +88,6 @@ def write_layer(path: Path, content: bytes) -> None:
         member = tarfile.TarInfo("content")
         member.size = len(content)
         archive.addfile(member, io.BytesIO(content))
-
-
-def index_digest(layout_directory: Path) -> str:
-    """The digest of the one image in an OCI image layout."""
-    (manifest,) = json.loads((layout_directory / "index.json").read_text())["manifests"]
-    return manifest["digest"]
 
 
 def _summary(outputs: automation.OutputMap, pulled: str, steps: Steps) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from sandbox.demonstration import Crane, index_digest, write_layer
+from sandbox.demonstration import Crane, write_layer
 
 _numbers = itertools.count(1)
 
@@ -28,9 +28,7 @@ def push(crane: Crane, image: str, directory: Path, count: int = 1, size: int = 
 
 def pull(crane: Crane, image: str, directory: Path) -> str:
     """Pull all of an image, and return its digest."""
-    pulled = directory / f"pulled-{next(_numbers)}"
-    crane("pull", "--format", "oci", "--annotate-ref", image, str(pulled))
-    return index_digest(pulled)
+    return crane.pull(image, directory / f"pulled-{next(_numbers)}")
 
 
 def pushes(crane: Crane, repository: str, directory: Path) -> Callable[[], None]:

@@ -183,12 +183,8 @@ class RegistryStack:
 
     def secret(self, name: str) -> dict[str, str]:
         """The content of a Kubernetes Secret."""
-        template = '{{range $key, $value := .data}}{{$key}}{{"\\t"}}{{$value}}{{"\\n"}}{{end}}'
-        printed = self.sandbox.kubectl(
-            "get", "secret", name, "--namespace", self.name, f"--output=go-template={template}"
-        )
-        pairs = (line.split("\t") for line in printed.splitlines())
-        return {key: base64.b64decode(value).decode() for key, value in pairs}
+        data = self.sandbox.get("secret", name, "--namespace", self.name)["data"]
+        return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
     def balancer(self) -> dict[str, Any]:
         """The classic load balancer, as AWS describes it."""

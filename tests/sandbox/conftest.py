@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,9 @@ from typing import Any
 
 import boto3
 import pytest
+import pytest_asyncio
 from botocore.config import Config
+from edge_world import World, running_world
 
 import sandbox
 from sandbox import cloud
@@ -35,6 +37,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "aws" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.sandbox)
+
+
+@pytest_asyncio.fixture
+async def world() -> AsyncIterator[World]:
+    async with running_world() as world:
+        yield world
 
 
 @dataclass(frozen=True)

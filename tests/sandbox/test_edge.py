@@ -10,12 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from edge_world import (
     HOST,
@@ -24,7 +22,6 @@ from edge_world import (
     refusal,
     report,
     reported,
-    running_world,
 )
 
 from sandbox.authority import Authority
@@ -32,12 +29,6 @@ from sandbox.edge_endpoints import Endpoint
 from sandbox.layout import Account, Layout
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def world() -> AsyncIterator[World]:
-    async with running_world() as world:
-        yield world
 
 
 async def test_requests_take_turns_between_the_endpoints_also_on_one_connection(world: World) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from aiohttp import web
 from edge_world import (
     HOST,
@@ -20,16 +19,9 @@ from edge_world import (
     refusal,
     report,
     reported,
-    running_world,
 )
 
 pytestmark = [pytest.mark.asyncio, pytest.mark.sandbox]
-
-
-@pytest_asyncio.fixture
-async def world() -> AsyncIterator[World]:
-    async with running_world() as world:
-        yield world
 
 
 async def test_bodies_with_and_without_a_length_arrive_whole(world: World) -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
 import aiohttp
 import pytest
-import pytest_asyncio
 from edge_world import (
     HOST,
     HTTPS,
@@ -20,16 +18,9 @@ from edge_world import (
     refusal,
     report,
     reported,
-    running_world,
 )
 
 pytestmark = pytest.mark.asyncio
-
-
-@pytest_asyncio.fixture
-async def world() -> AsyncIterator[World]:
-    async with running_world() as world:
-        yield world
 
 
 async def test_a_client_from_elsewhere_gets_no_answer(world: World) -> None:
