@@ -17,7 +17,7 @@ from sandbox.aws_plugin.provider import AwsProvider
 from sandbox.aws_plugin.values import plain_map, wrap, wrap_map
 
 if TYPE_CHECKING:
-    from conftest import EmulatedAws
+    from emulated_aws import EmulatedAws
 
 T = TypeVar("T")
 Values = Mapping[str, PropertyValue]

@@ -42,7 +42,7 @@ from sandbox.aws_plugin.schema import function_schema
 from sandbox.aws_plugin.values import UNKNOWN, plain, plain_map, secret_names, wrap
 
 if TYPE_CHECKING:
-    from conftest import EmulatedAws
+    from emulated_aws import EmulatedAws
 
 LIFECYCLE_RULES = [
     {"id": "parts", "status": "Enabled", "abortIncompleteMultipartUpload": {"daysAfterInitiation": 3}},

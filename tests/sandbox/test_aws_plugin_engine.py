@@ -21,7 +21,7 @@ import sandbox
 from sandbox.toolchain import toolchain
 
 if TYPE_CHECKING:
-    from conftest import EmulatedAws
+    from emulated_aws import EmulatedAws
 
 pytestmark = pytest.mark.sandbox
 

@@ -19,7 +19,7 @@ from sandbox.aws_plugin.server import PlainErrors
 from sandbox.aws_plugin.values import plain, wrap, wrap_map
 
 if TYPE_CHECKING:
-    from conftest import EmulatedAws
+    from emulated_aws import EmulatedAws
 
 
 async def _failure(method: str, engine: Engine, of: str, properties: Values) -> tuple[bytes, str]:

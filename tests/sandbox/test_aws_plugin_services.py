@@ -37,7 +37,7 @@ from sandbox.aws_plugin.policies import canonical
 from sandbox.aws_plugin.values import plain, secret_names
 
 if TYPE_CHECKING:
-    from conftest import EmulatedAws
+    from emulated_aws import EmulatedAws
 
 
 def put_object(aws: EmulatedAws, bucket: str, key: str = "k") -> None:

@@ -14,7 +14,7 @@ from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from conftest import NETWORK, CloudProcess, EmulatedAws, running_cloud, wait_for
+from emulated_aws import NETWORK, CloudProcess, EmulatedAws, running_cloud, wait_for
 
 from sandbox import cloud
 from sandbox.layout import Layout

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import CloudProcess, wait_for
+from emulated_aws import CloudProcess, wait_for
 
 from sandbox.layout import Layout
 from sandbox.toolchain import Toolchain

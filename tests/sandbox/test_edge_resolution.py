@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import trustme
-from conftest import EmulatedAws
+from emulated_aws import EmulatedAws
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 

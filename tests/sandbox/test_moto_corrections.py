@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from conftest import EmulatedAws, Key
+from emulated_aws import EmulatedAws, Key
 
 from sandbox import moto_corrections
 from sandbox.moto_corrections import CLASSIC_HOSTED_ZONE_ID, NETWORK_HOSTED_ZONE_ID

@@ -11,7 +11,7 @@ import requests
 from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
-from conftest import EmulatedAws, Key
+from emulated_aws import EmulatedAws, Key
 
 CONTENT = b"a blob"
 NAME = "docker/registry v2/a+b:ü"
