@@ -11,7 +11,7 @@ from sandbox.layout import DEFAULT_NETWORK, Account, Layout
 from sandbox.lifecycle import Steps, down, up
 from sandbox.processes import ProcessError, running
 from sandbox.stack import open_stack
-from sandbox.toolchain import ToolchainError, toolchain
+from sandbox.tools.build import ToolchainError, toolchain
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from rich.console import Console
 from sandbox.layout import Account, Layout
 from sandbox.lifecycle import Steps, up
 from sandbox.stack import open_stack
-from sandbox.toolchain import toolchain
+from sandbox.tools.build import toolchain
 
 
 class DemonstrationError(RuntimeError):

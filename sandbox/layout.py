@@ -32,7 +32,7 @@ def cache_directory() -> Path:
 class Account:
     """The emulated AWS account as it is found: its administrator, network, instance and hosted zone.
 
-    `cloud.py` makes it and writes it to `Layout.account_file`; everything else only reads it.
+    `aws/server.py` makes it and writes it to `Layout.account_file`; everything else only reads it.
     """
 
     access_key_id: str

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from sandbox.cluster import Cluster
+from sandbox.cluster.control_plane import Cluster
 from sandbox.layout import Account, Layout
 from sandbox.processes import running, start, stop, wait_until
-from sandbox.toolchain import Toolchain
+from sandbox.tools.build import Toolchain
 
 READY_SECONDS = 60.0
 CHECKOUT = Path(__file__).parent.parent
@@ -45,13 +45,13 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
 
     The emulated AWS keeps everything in memory, so without it the rest is worth nothing: it is begun anew.
     """
-    if "cloud" not in {process.name for process in running(layout)}:
+    if "aws" not in {process.name for process in running(layout)}:
         down(layout)
     with steps.step("emulated AWS, Kubernetes control plane"):
-        _start_module(layout, "cloud")
+        _start_module(layout, "aws")
         cluster = Cluster(layout, tools.binaries)
         cluster.start()
-        wait_until(layout.account_file.exists, READY_SECONDS, "the emulated AWS", layout=layout, name="cloud")
+        wait_until(layout.account_file.exists, READY_SECONDS, "the emulated AWS", layout=layout, name="aws")
     account = Account.load(layout.account_file)
     with steps.step("node, load balancer data path"):
         _start_module(layout, "node", "--images", str(tools.images))

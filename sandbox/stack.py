@@ -8,7 +8,7 @@ from pulumi import automation
 
 from sandbox.layout import Account, Layout
 from sandbox.lifecycle import CHECKOUT
-from sandbox.toolchain import Toolchain
+from sandbox.tools.build import Toolchain
 
 STACK = "sandbox"
 

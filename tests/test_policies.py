@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from registry.policies import bucket_policy, registry_policy
-from sandbox.iam_policy import Access, Decision, evaluate
+from sandbox.aws.iam_policy import Access, Decision, evaluate
 
 ARN = "arn:aws:s3:::images"
 KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"

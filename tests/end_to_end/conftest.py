@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from sandbox.layout import Layout
-from sandbox.toolchain import toolchain
+from sandbox.tools.build import toolchain
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
 
 NETWORK = 110

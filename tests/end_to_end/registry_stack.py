@@ -15,13 +15,13 @@ from typing import Any
 import yaml
 from pulumi import automation
 
-from sandbox import cloud
+from sandbox.aws import server
 from sandbox.demonstration import Crane
 from sandbox.layout import DOMAIN, Account, Layout
 from sandbox.lifecycle import Steps, down, up
 from sandbox.processes import wait_until
 from sandbox.stack import open_stack, project_directory
-from sandbox.toolchain import Toolchain
+from sandbox.tools.build import Toolchain
 
 POST: dict[str, Any] = {"tls": "none", "users": []}
 """The registry of the post: by plain HTTP, for everyone."""
@@ -43,7 +43,7 @@ class Sandbox:
 
     def aws(self, service: str, key_id: str | None = None, secret_key: str | None = None) -> Any:
         """A boto3 client, as the administrator or with the key given."""
-        return cloud.client(
+        return server.client(
             service,
             self.layout.cloud_tls_url,
             key_id or self.account.access_key_id,

@@ -12,10 +12,10 @@ from typing import Any
 import psutil
 import pytest
 
-from sandbox import cloud
+from sandbox.aws import server
 from sandbox.layout import Account, Layout, cache_directory
 from sandbox.processes import running
-from sandbox.toolchain import toolchain
+from sandbox.tools.build import toolchain
 
 LAYOUT = Layout("command", 111)
 CHECKOUT = Path(__file__).parents[2]
@@ -78,7 +78,7 @@ def test_destroy_leaves_nothing_in_aws() -> None:
     account = Account.load(LAYOUT.account_file)
 
     def aws(service: str) -> Any:
-        return cloud.client(service, LAYOUT.cloud_url, account.access_key_id, account.secret_access_key)
+        return server.client(service, LAYOUT.cloud_url, account.access_key_id, account.secret_access_key)
 
     assert aws("s3").list_buckets()["Buckets"] == []
     assert [user["UserName"] for user in aws("iam").list_users()["Users"]] == ["administrator"]
@@ -92,7 +92,7 @@ def test_a_sandbox_that_was_killed_starts_again() -> None:
     for process in running(LAYOUT):
         psutil.Process(process.pid).kill()
     sandbox("up")
-    assert {"cloud", "kube-apiserver", "node", "edge"} <= {process.name for process in running(LAYOUT)}
+    assert {"aws", "kube-apiserver", "node", "edge"} <= {process.name for process in running(LAYOUT)}
 
 
 def test_down_leaves_no_process_no_port_and_no_file() -> None:

@@ -8,7 +8,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
-from sandbox import cloud
+from sandbox.aws import server
 from tests.end_to_end.images import pull, push, pushes
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly
 from tests.end_to_end.registry_stack import POST, RegistryStack
@@ -104,7 +104,7 @@ def test_every_object_is_encrypted_with_s3s_own_keys(stack: RegistryStack) -> No
 
 def test_the_bucket_refuses_plain_http_even_to_the_administrator(stack: RegistryStack) -> None:
     account, url = stack.sandbox.account, stack.sandbox.layout.cloud_url
-    plain = cloud.client("s3", url, account.access_key_id, account.secret_access_key)
+    plain = server.client("s3", url, account.access_key_id, account.secret_access_key)
     with pytest.raises(ClientError, match="AccessDenied"):
         plain.list_objects_v2(Bucket=stack.bucket)
 

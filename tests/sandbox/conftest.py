@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
-from edge_world import World, running_world
-from emulated_aws import NETWORK, CloudProcess, EmulatedAws, Key, free_port, running_cloud
 
-from sandbox import cloud
 from sandbox.authority import Authority
+from sandbox.aws import server
 from sandbox.layout import Layout
-from sandbox.toolchain import Toolchain, toolchain
+from sandbox.tools.build import Toolchain, toolchain
+from tests.sandbox.aws.emulated_aws import NETWORK, CloudProcess, EmulatedAws, Key, free_port, running_cloud
+from tests.sandbox.edge.world import World, running_world
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,9 +37,9 @@ def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
         tls = Authority.open(layout).server_context("127.0.0.1")
         certificate = layout.authority_certificate
     url, tls_url = f"http://127.0.0.1:{free_port()}", f"https://127.0.0.1:{free_port()}"
-    app = cloud.application()
-    with cloud.serving(app, url), cloud.serving(app, tls_url, tls):
-        administrator = Key(cloud.ADMINISTRATOR, *cloud.make_administrator(url))
+    app = server.application()
+    with server.serving(app, url), server.serving(app, tls_url, tls):
+        administrator = Key(server.ADMINISTRATOR, *server.make_administrator(url))
         yield EmulatedAws(url, tls_url, certificate, administrator)
 
 
@@ -54,7 +54,7 @@ def cloud_process(tools: Toolchain, tmp_path_factory: pytest.TempPathFactory) ->
     layout = Layout(name="test-cloud", network=NETWORK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        with running_cloud(layout, tmp_path_factory.mktemp("logs") / "cloud.log") as process:
+        with running_cloud(layout, tmp_path_factory.mktemp("logs") / "aws.log") as process:
             process.account()
             yield process
 
@@ -63,4 +63,4 @@ def cloud_process(tools: Toolchain, tmp_path_factory: pytest.TempPathFactory) ->
 def administrator(cloud_process: CloudProcess) -> Callable[[str], Any]:
     """boto3 clients of `cloud_process`, by service."""
     url, account = cloud_process.layout.cloud_url, cloud_process.account()
-    return lambda service: cloud.client(service, url, account.access_key_id, account.secret_access_key)
+    return lambda service: server.client(service, url, account.access_key_id, account.secret_access_key)

@@ -1,0 +1,12 @@
+"""The settings of a stack: the only reader of configuration, and the only place that judges it.
+
+Every mistake is found before anything is created, and all of them are reported together.
+"""
+
+from registry.settings.bucket import BucketSettings
+from registry.settings.errors import SettingsError
+from registry.settings.load_balancer import LoadBalancerSettings
+from registry.settings.rotation import RotationSettings
+from registry.settings.stack import MIB, Settings
+
+__all__ = ["MIB", "BucketSettings", "LoadBalancerSettings", "RotationSettings", "Settings", "SettingsError"]

@@ -1,0 +1,87 @@
+"""What pydantic finds wrong with the settings, as the user reads it: setting, value, rule, remedy."""
+
+from __future__ import annotations
+
+import difflib
+import json
+
+import pulumi
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import ErrorDetails
+
+
+class SettingsError(pulumi.RunError):
+    """The configuration has mistakes. The message lists each with setting, value, rule and remedy."""
+
+
+_RULES = {
+    "greater_than_equal": "be at least {ge}",
+    "less_than_equal": "be at most {le}",
+    "literal_error": "be {expected}",
+    "int_parsing": "be a whole number",
+    "int_type": "be a whole number",
+    "int_from_float": "be a whole number",
+    "bool_parsing": "be true or false",
+    "bool_type": "be true or false",
+    "string_type": "be text",
+    "model_type": "be an object, with a setting in each line below it",
+    "list_type": "be a list",
+    "dict_type": "be an object, with an entry in each line below it",
+    "too_short": "have at least {min_length} entry",
+}
+"""The rules that pydantic checks by itself, by the type of its error, to be filled in from the error's context."""
+
+
+def describe(model: type[BaseModel], namespace: str, mistake: ErrorDetails) -> str:
+    """One mistake in the settings `model`, in two lines: setting, value and rule; then the remedy."""
+    setting = f"{namespace}:{_path(mistake)}"
+    fields, field = _place(model, mistake)
+    if mistake["type"] == "missing":
+        return f"  {setting} is not set, but is required.\n    Remedy: {_command(setting, field)}"
+    if mistake["type"] == "extra_forbidden":
+        closest = difflib.get_close_matches(str(mistake["loc"][-1]), fields, n=1) or [f"one of {', '.join(fields)}"]
+        return f"  {setting} is {mistake['input']!r}, but there is no such setting.\n    Remedy: use {closest[0]}"
+    context = mistake.get("ctx", {})
+    rule = context.get("rule") or _RULES.get(mistake["type"], f"be right: {mistake['msg']}").format(**context)
+    remedy = context.get("remedy") or _command(setting + _ENTRY.get(mistake["type"], ""), field)
+    return f"  {setting} is {mistake['input']!r}, but must {rule}.\n    Remedy: {remedy}"
+
+
+_ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".registry"}
+"""What leads from a collection's path to that of an entry, for a command that sets one."""
+
+
+def _path(mistake: ErrorDetails) -> str:
+    """The setting's path as `pulumi config set --path` takes it: `users[0]`, `bucket.name`."""
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake["loc"])
+    return "".join(parts).removeprefix(".")
+
+
+def _place(model: type[BaseModel], mistake: ErrorDetails) -> tuple[dict[str, FieldInfo], FieldInfo | None]:
+    """The fields, by their configuration keys, of the model in which the mistake is; and the field that has it."""
+    fields, field = _fields(model), None
+    for part in mistake["loc"]:
+        found = fields.get(part) if isinstance(part, str) else None
+        if found is None:  # within a list or an object of entries, or misspelt
+            break
+        field = found
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            fields = _fields(field.annotation)
+    return fields, field
+
+
+def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _command(setting: str, field: FieldInfo | None) -> str:
+    """The command that sets the setting to an example, or to its default where it has none."""
+    assert field  # noqa: S101 (only a misspelt setting has none)
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        key, field = next(iter(_fields(type(default)).items()))
+        setting, default = f"{setting}.{key}", field.default
+    value = field.examples[0] if field.examples else json.dumps(default)
+    path = f"'{setting}'" if "[" in setting else setting
+    return f"pulumi config set --path {path} {value}"

@@ -1,0 +1,166 @@
+"""The settings of a stack as a whole, read from its configuration."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any, Literal, Self
+
+import pulumi
+from pydantic import Field, ValidationError, ValidationInfo, field_validator
+
+from registry.settings.bucket import BucketSettings
+from registry.settings.errors import SettingsError, describe
+from registry.settings.load_balancer import LoadBalancerSettings
+from registry.settings.model import SettingsModel
+from registry.settings.rotation import RotationSettings
+from registry.settings.value_types import Fqdn, ImageReference, KubernetesName, Tls, UserName, refused
+
+MIB = 1024 * 1024
+
+
+class Settings(SettingsModel):
+    """Everything that a stack can choose: `registry:` in Pulumi.<stack>.yaml."""
+
+    hostname: Fqdn = Field(
+        examples=["registry.example.com"], description="The registry's name: what people tag images with. Required."
+    )
+    zone: Fqdn = Field(
+        default="",
+        validate_default=True,
+        description="The Route53 hosted zone that gets the alias record. Empty: the hostname's parent domain.",
+    )
+    private_zone: bool = Field(default=False, description="Look the zone up among the private hosted zones.")
+    tls: Tls = Field(
+        default="acm",
+        validate_default=True,
+        description="How clients reach the registry. acm: HTTPS on port 443, with a certificate for the hostname that "
+        "AWS issues and renews, proven by a record in the zone. A certificate's ARN: HTTPS with that one. none: HTTP "
+        "on port 80, an insecure registry to Docker.",
+    )
+    users: list[UserName] = Field(
+        default=["registry"],
+        examples=["registry"],
+        description="The names of who may log in, each with a generated password. Empty: everyone may push and pull.",
+    )
+    rotation: RotationSettings = Field(
+        default=RotationSettings(),
+        description="Which secrets are to be made anew: accessKey, httpSecret, password; each is described in "
+        "registry/settings/.",
+    )
+    image: ImageReference = Field(
+        default="registry:3.1.1@sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33",
+        description="The image of the distribution registry, 2.x or 3.x, with a tag or a digest.",
+    )
+    controller: Literal["Deployment", "ReplicationController"] = Field(
+        default="Deployment", description="What keeps the pods running: Deployment or ReplicationController."
+    )
+    replicas: int = Field(default=2, ge=1, description="How many pods serve the registry, at least 1.")
+    namespace: KubernetesName = Field(
+        default="kube-system", description="The Kubernetes namespace of it all. It must exist."
+    )
+    identity: Literal["user"] = Field(
+        default="user", description="Who the registry is to AWS. user: an IAM user with an access key."
+    )
+    bucket: BucketSettings = Field(
+        default=BucketSettings(),
+        description="The S3 bucket: name, protect, forceDestroy, kmsKeyArn, versioning, noncurrentVersionDays, "
+        "tlsOnly, endpoint; each is described in registry/settings/.",
+    )
+    load_balancer: LoadBalancerSettings = Field(
+        default=LoadBalancerSettings(),
+        description="The load balancer: internal, allowedCidrs, idleTimeoutSeconds, sslNegotiationPolicy; each is "
+        "described in registry/settings/.",
+    )
+    network_policy: bool = Field(
+        default=True,
+        description="Let the pods be reached on the registry's port only, and reach only DNS and the S3 API. It works "
+        "where the cluster's network plugin enforces NetworkPolicies.",
+    )
+    chunk_size: int = Field(
+        default=5 * MIB,
+        # S3 takes parts of 5 MiB to 5 GiB; a pod keeps several of them in memory for each upload (see controller.py).
+        ge=5 * MIB,
+        le=64 * MIB,
+        description="The size in bytes of the parts in which layers are uploaded to S3, 5242880 to 67108864. "
+        "Larger parts cost memory with every upload.",
+    )
+
+    @field_validator("zone", mode="before")
+    @classmethod
+    def _parent_domain_by_default(cls, zone: str, info: ValidationInfo) -> str:
+        return zone or info.data.get("hostname", "registry.example.com").split(".", 1)[1]
+
+    @field_validator("zone")
+    @classmethod
+    def _zone_holds_hostname(cls, zone: str, info: ValidationInfo) -> str:
+        hostname = info.data.get("hostname")
+        if hostname and hostname != zone and not hostname.endswith(f".{zone}"):
+            raise refused(
+                f"be a domain that holds the hostname, which is {hostname}",
+                "leave it out for the hostname's parent domain, or name the hosted zone that the hostname ends with",
+            )
+        return zone
+
+    @field_validator("tls")
+    @classmethod
+    def _acm_needs_a_public_zone(cls, tls: str, info: ValidationInfo) -> str:
+        if tls == "acm" and info.data.get("private_zone"):
+            raise refused(
+                "not be acm with registry:privateZone: ACM looks for the record that proves the hostname in public DNS",
+                "give the ARN of a certificate for the hostname, one imported into ACM or issued by AWS Private CA",
+            )
+        return tls
+
+    @field_validator("users")
+    @classmethod
+    def _users_differ(cls, users: list[str]) -> list[str]:
+        if len(set(users)) < len(users):
+            raise refused("name each user once", "take the second one out")
+        return users
+
+    @field_validator("rotation")
+    @classmethod
+    def _rotated_passwords_have_users(cls, rotation: RotationSettings, info: ValidationInfo) -> RotationSettings:
+        users = info.data.get("users", rotation.password)
+        if strangers := [user for user in rotation.password if user not in users]:
+            raise refused(
+                f"name, below password, only users of registry:users, not {strangers[0]}",
+                f"use one of {', '.join(users) or 'none, there are no users'}, or take the entry out",
+            )
+        return rotation
+
+    @property
+    def serves_tls(self) -> bool:
+        """Whether clients come by HTTPS."""
+        return self.tls != "none"
+
+    @classmethod
+    def load(cls, config: pulumi.Config) -> Self:
+        """Read and judge the configuration bag `config` (namespace `registry`).
+
+        Raises SettingsError, with every mistake at once.
+        """
+        try:
+            return cls.model_validate(_values(config), by_alias=True, by_name=False)
+        except ValidationError as error:
+            mistakes = [describe(cls, config.name, mistake) for mistake in error.errors(include_url=False)]
+            count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+            raise SettingsError("\n".join([f"the configuration has {count}:", *mistakes])) from None
+
+
+def _values(config: pulumi.Config) -> dict[str, Any]:
+    """What is set in the bag, misspelt keys too; an empty value counts as not set."""
+    prefix = f"{config.name}:"
+    known = [field.alias or name for name, field in Settings.model_fields.items()]
+    configured = [key.removeprefix(prefix) for key in pulumi.runtime.get_config_env() if key.startswith(prefix)]
+    values = {key: config.get(key) for key in dict.fromkeys([*known, *configured])}
+    return {key: _parsed(value) for key, value in values.items() if value}
+
+
+def _parsed(value: str) -> Any:
+    """Objects and lists reach a program as JSON, everything else as it was written."""
+    if value[0] in "{[":
+        with contextlib.suppress(json.JSONDecodeError):
+            return json.loads(value)
+    return value

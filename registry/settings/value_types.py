@@ -1,0 +1,160 @@
+"""The types of settings that are more than text: each is judged once, where it is declared. Pure.
+
+A value that breaks its rule gets an error that names the rule and the remedy; errors.py adds setting and value.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import IPv4Network
+from typing import Annotated
+
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+
+def refused(rule: str, remedy: str) -> PydanticCustomError:
+    """An error that names the `rule` a value breaks and the `remedy`; pydantic adds the setting and the value.
+
+    The rule completes the sentence "registry:<setting> is <value>, but must ...".
+    """
+    return PydanticCustomError("setting", "{rule}", {"rule": rule, "remedy": remedy})
+
+
+def _matching(pattern: str, rule: str, remedy: str) -> AfterValidator:
+    """Judge a text by a regular expression that all of it has to match."""
+
+    def judge(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise refused(rule, remedy)
+        return text
+
+    return AfterValidator(judge)
+
+
+_DNS_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+
+
+def _fqdn(name: str) -> str:
+    """A lower-case fully qualified domain name without a trailing dot (RFC 1123)."""
+    labels = name.split(".")
+    if len(name) > 253 or len(labels) < 2 or not all(_DNS_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004
+        raise refused(
+            "be a fully qualified domain name: lower-case labels of letters, digits and hyphens, with dots between",
+            "give the bare name as in an image's tag, without scheme, port, path or trailing dot: registry.example.com",
+        )
+    if labels[-1].isdigit():
+        raise refused("be a name, not an IP address", "choose a name in a Route53 hosted zone: registry.example.com")
+    return name
+
+
+_IMAGE = re.compile(
+    r"(?P<name>[a-z0-9]+(?:[._:/-]+[a-z0-9]+)*?)"
+    r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
+    r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
+)
+
+
+def _image(reference: str) -> str:
+    """An image reference that always means the same release: with a digest, or a tag other than `latest`."""
+    match = _IMAGE.fullmatch(reference)
+    if not match:
+        raise refused(
+            "be an image reference NAME[:TAG][@sha256:DIGEST], the digest of 64 hexadecimal digits",
+            "give an image of the distribution registry, 2.x or 3.x: registry:3.1.1",
+        )
+    if not match["digest"] and match["tag"] in (None, "latest"):
+        raise refused(
+            "name one release, so that every pod runs the same", "add a tag or a digest to the image: registry:3.1.1"
+        )
+    return reference
+
+
+_BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+_BUCKET_RESERVED = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|--x-s3|--table-s3)")
+
+
+def _bucket_name(name: str) -> str:
+    """A name of an S3 bucket: docs.aws.amazon.com/AmazonS3/latest/userguide/bucketnamingrules.html, but without dots.
+
+    The certificate of virtual-hosted requests (BUCKET.s3.REGION.amazonaws.com) covers no name with dots.
+    """
+    if not _BUCKET_NAME.fullmatch(name):
+        raise refused(
+            "be 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
+            "choose such a name, or leave it out: Pulumi then makes a unique one",
+        )
+    if _BUCKET_RESERVED.fullmatch(name):
+        raise refused("not use a prefix or suffix that S3 reserves", "choose another name, or leave it out")
+    return name
+
+
+def _cidr(network: str) -> str:
+    try:
+        if "/" not in network:
+            raise ValueError
+        IPv4Network(network)
+    except ValueError:
+        raise refused(
+            "be a range of IPv4 addresses ADDRESS/BITS, with no bit set behind the first BITS",
+            "give the network's own address and its length: 203.0.113.0/24, or 203.0.113.7/32 for one address",
+        ) from None
+    return network
+
+
+Fqdn = Annotated[str, AfterValidator(_fqdn)]
+ImageReference = Annotated[str, AfterValidator(_image)]
+BucketName = Annotated[str, AfterValidator(_bucket_name)]
+Cidr = Annotated[str, AfterValidator(_cidr)]
+KubernetesName = Annotated[
+    str,
+    _matching(
+        _DNS_LABEL.pattern,
+        "be a Kubernetes namespace: at most 63 lower-case letters, digits and hyphens",
+        "give the name of a namespace that exists: kube-system",
+    ),
+]
+EndpointUrl = Annotated[
+    str,
+    _matching(
+        r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?",
+        "be the URL of an S3 API: http or https, a host, and a port where it needs one",
+        "leave it out for AWS's own; else give only scheme and host: https://s3.mx-central-1.amazonaws.com",
+    ),
+]
+Tls = Annotated[
+    str,
+    _matching(
+        r"acm|none|arn:aws[a-z-]*:"
+        r"(acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+|iam::[0-9]{12}:server-certificate/[\w+=,.@/-]+)",
+        "be acm, none, or the ARN of a certificate in ACM or IAM",
+        "take acm for a certificate that AWS issues and renews, or give all of an existing one's ARN: "
+        "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012",
+    ),
+]
+KmsKeyArn = Annotated[
+    str,
+    _matching(
+        r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
+        # An alias could lead to another key tomorrow, and no condition of a policy can compare it.
+        "be the ARN of a KMS key, not of an alias",
+        "give the key's own: arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012",
+    ),
+]
+UserName = Annotated[
+    str,
+    _matching(
+        r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}",
+        # It stands in front of the colon in an htpasswd file, and in the name of a Pulumi resource.
+        "be at most 63 letters, digits, dots, hyphens and underscores, with a letter or digit first",
+        "choose such a name: ci-builder",
+    ),
+]
+NegotiationPolicy = Annotated[
+    str,
+    _matching(
+        r"ELBSecurityPolicy-[A-Za-z0-9-]+",
+        "be the name of a predefined security policy of classic load balancers, ELBSecurityPolicy-...",
+        "leave it out for ELBSecurityPolicy-TLS-1-2-2017-01, the strictest",
+    ),
+]

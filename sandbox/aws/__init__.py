@@ -1,0 +1,1 @@
+"""The emulated AWS: moto, corrected where AWS differs, and its enforcement of permissions."""

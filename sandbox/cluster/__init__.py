@@ -1,0 +1,1 @@
+"""The Kubernetes control plane, with the AWS cloud controller."""

@@ -1,0 +1,1 @@
+"""Name service, and the load balancers' data path."""

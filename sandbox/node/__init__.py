@@ -1,0 +1,1 @@
+"""The cluster's node: pods as processes of this machine."""

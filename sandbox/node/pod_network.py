@@ -1,0 +1,238 @@
+"""A pod's network: a network namespace of its own, and the relays that are its only ways in and out.
+
+`PodNetwork` is used by the node; `python -m sandbox.node.pod_network` is its process, one per pod (what the pause
+container and the CNI plugin are elsewhere). A socket stays in the namespace in which it was made: the process's main
+thread stays in the host's, a second thread enters the pod's and makes sockets there. So one process relays both ways,
+and hands the node sockets that live in the pod (for probes).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import resource
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from sandbox.node.runtime import namespaces as ns
+
+BUFFER = 256 * 1024
+"""Bytes held at most per connection and direction."""
+DRAIN_SECONDS = 0.5
+"""How long connections may still finish after the pod's containers have ended."""
+NAMESPACE_FILES = ("user", "ipc", "uts", "net")
+SOCKET_REQUEST = b"socket"
+
+SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, IFF_UP = 0x8914, 0x8916, 0x891C, 0x1
+
+Address = tuple[str, int]
+
+
+class PodNetworkError(Exception):
+    """A pod's network could not be made, or is gone."""
+
+
+class PodNetwork:
+    """The network of one pod, until `close`."""
+
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, namespaces: list[int]) -> None:
+        """Use `open`."""
+        self.process = process
+        self.namespaces = namespaces
+        """File descriptors of the pod's user, IPC, UTS and network namespaces, in the order to enter them."""
+        self._control = control
+        self._lock = asyncio.Lock()
+
+    @classmethod
+    async def open(
+        cls, *, hostname: str, addresses: list[str], ports: dict[Address, Address], egress: dict[Address, Address]
+    ) -> PodNetwork:
+        """Make a pod's namespaces.
+
+        `addresses` are the pod's inside, beside 127.0.0.0/8. `ports` maps a listener on the host to the address
+        inside to which its connections go; `egress` maps a listener inside to an address on the host.
+        Raises PodNetworkError if an address can't be had.
+        """
+        control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        settings = {
+            "hostname": hostname,
+            "addresses": addresses,
+            "ports": list(ports.items()),
+            "egress": list(egress.items()),
+        }
+        with theirs:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", __name__, str(theirs.fileno()), json.dumps(settings),
+                pass_fds=[theirs.fileno()], start_new_session=True, cwd=Path(__file__).parents[2],
+                stdin=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
+            )  # fmt: skip
+        _, namespaces, _, _ = await asyncio.to_thread(socket.recv_fds, control, 16, len(NAMESPACE_FILES))
+        if not namespaces:
+            control.close()
+            _, error = await process.communicate()
+            last = error.decode(errors="replace").strip().rpartition("\n")[2]
+            raise PodNetworkError(f"pod sandbox: {last or f'exit code {process.returncode}'}")
+        return cls(process, control, namespaces)
+
+    async def socket(self) -> socket.socket:
+        """Return a TCP socket, not yet connected, inside the pod. Raises PodNetworkError if the pod is gone."""
+        async with self._lock:
+            try:
+                self._control.send(SOCKET_REQUEST)
+                _, fds, _, _ = await asyncio.to_thread(socket.recv_fds, self._control, 16, 1)
+            except OSError as error:
+                raise PodNetworkError(f"pod sandbox: {error}") from error
+        if not fds:
+            raise PodNetworkError("pod sandbox: its process has ended")
+        inside = socket.socket(fileno=fds[0])
+        inside.setblocking(False)
+        return inside
+
+    async def close(self) -> None:
+        """End the relays, after what is under way has had a moment to finish."""
+        with contextlib.suppress(OSError):
+            self._control.shutdown(socket.SHUT_RDWR)
+        try:
+            await asyncio.wait_for(self.process.wait(), DRAIN_SECONDS + 1)
+        except TimeoutError:
+            self.process.kill()
+            await self.process.wait()
+        self._control.close()
+        for fd in self.namespaces:
+            os.close(fd)
+
+
+def main() -> None:
+    """The pod's process: relay until the node closes its end of the control socket."""
+    ns.prctl(ns.PR_SET_PDEATHSIG, signal.SIGKILL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    control = socket.socket(fileno=int(sys.argv[1]))
+    settings = json.loads(sys.argv[2])
+    try:
+        ports = [(_listen(tuple(outer)), tuple(inner)) for outer, inner in settings["ports"]]
+        ns.new_user_namespace(0, 0, ns.NEWIPC | ns.NEWUTS)
+        ns.prctl(ns.PR_SET_PDEATHSIG, signal.SIGKILL)
+        socket.sethostname(settings["hostname"])
+        inside = ThreadPoolExecutor(1)
+        inside.submit(_make_network, settings["addresses"]).result()
+        egress = [(inside.submit(_listen, tuple(inner)).result(), tuple(outer)) for inner, outer in settings["egress"]]
+    except OSError as error:
+        sys.exit(str(error))
+    thread = inside.submit(lambda: os.open("/proc/thread-self/ns/net", os.O_RDONLY)).result()
+    fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in NAMESPACE_FILES[:-1]]
+    socket.send_fds(control, [b"ready"], [*fds, thread])
+    asyncio.run(_serve(control, inside, ports, egress))
+    os._exit(0)
+
+
+def _make_network(addresses: list[str]) -> None:
+    """Enter a new network namespace with a loopback device that is up and has `addresses`."""
+    ns.unshare(ns.NEWNET)
+    Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")  # as containerd and Docker do
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
+        fcntl.ioctl(device, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
+        for number, address in enumerate(addresses, 1):
+            for request, value in ((SIOCSIFADDR, address), (SIOCSIFNETMASK, "255.255.255.255")):
+                sockaddr = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(value))
+                fcntl.ioctl(device, request, struct.pack("16s16s", f"lo:{number}".encode(), sockaddr))
+
+
+def _listen(address: Address) -> socket.socket:
+    """Return a listener on `address`. Raises OSError that names it."""
+    try:
+        listener = socket.create_server(address, backlog=512)
+    except OSError as error:
+        raise OSError(error.errno, f"can't listen on {address[0]}:{address[1]}: {error.strerror}") from error
+    listener.setblocking(False)
+    return listener
+
+
+async def _serve(
+    control: socket.socket,
+    inside: ThreadPoolExecutor,
+    ports: list[tuple[socket.socket, Address]],
+    egress: list[tuple[socket.socket, Address]],
+) -> None:
+    loop = asyncio.get_running_loop()
+
+    async def inner_socket() -> socket.socket:
+        return await loop.run_in_executor(inside, socket.socket)
+
+    async def outer_socket() -> socket.socket:
+        return socket.socket()
+
+    connections: set[asyncio.Task[None]] = set()
+    acceptors = [
+        *(asyncio.create_task(_accept(one, target, inner_socket, connections)) for one, target in ports),
+        *(asyncio.create_task(_accept(one, target, outer_socket, connections)) for one, target in egress),
+    ]
+    control.setblocking(False)
+    while await loop.sock_recv(control, 16) == SOCKET_REQUEST:
+        with await inner_socket() as made:
+            socket.send_fds(control, [b"socket"], [made.fileno()])
+    for acceptor in acceptors:
+        acceptor.cancel()
+    for listener, _ in ports:
+        listener.close()
+    if connections:
+        await asyncio.wait(connections, timeout=DRAIN_SECONDS)
+
+
+async def _accept(
+    listener: socket.socket,
+    target: Address,
+    make_socket: Callable[[], Awaitable[socket.socket]],
+    connections: set[asyncio.Task[None]],
+) -> None:
+    """Relay each connection to `listener` on a connection of its own to `target`."""
+    loop = asyncio.get_running_loop()
+    while True:
+        try:
+            client, _ = await loop.sock_accept(listener)
+        except OSError:  # out of file descriptors, or the client has gone already
+            await asyncio.sleep(0.01)
+            continue
+        task = asyncio.create_task(_relay(client, target, make_socket))
+        connections.add(task)
+        task.add_done_callback(connections.discard)
+
+
+async def _relay(client: socket.socket, target: Address, make_socket: Callable[[], Awaitable[socket.socket]]) -> None:
+    """Connect to `target` and copy both ways; what ends or breaks on one side, ends or breaks the same on the other."""
+    loop = asyncio.get_running_loop()
+    client.setblocking(False)
+    with client, await make_socket() as server:
+        server.setblocking(False)
+        try:
+            await loop.sock_connect(server, target)
+            for one in (client, server):
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            async with asyncio.TaskGroup() as both:
+                both.create_task(_copy(client, server))
+                both.create_task(_copy(server, client))
+        except* OSError:
+            for one in (client, server):  # closing resets the connection instead of ending it in order
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+async def _copy(source: socket.socket, target: socket.socket) -> None:
+    """Copy until `source` ends, then end `target` in this direction. Reads no more before all is written."""
+    loop = asyncio.get_running_loop()
+    buffer = memoryview(bytearray(BUFFER))
+    while size := await loop.sock_recv_into(source, buffer):
+        await loop.sock_sendall(target, buffer[:size])
+    target.shutdown(socket.SHUT_WR)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Containers: processes in Linux namespaces."""

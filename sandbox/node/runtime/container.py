@@ -1,0 +1,185 @@
+"""The container runtime: one container's process, isolated with Linux namespaces, from start to exit.
+
+Each container has mount and PID namespaces of its own, the pod's network, IPC and UTS namespaces, the image's files
+below a layer of its own that lives in memory, and the user of its pod spec in a user namespace without privileges.
+`container_init.py` is what runs inside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+CAPABILITIES = {
+    "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8,
+    "NET_BIND_SERVICE": 10, "NET_RAW": 13, "SYS_CHROOT": 18, "MKNOD": 27, "AUDIT_WRITE": 29, "SETFCAP": 31,
+}  # fmt: skip
+"""What a container runtime leaves to a container by default, with the numbers of <linux/capability.h>."""
+LAST_CAPABILITY = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+START_ERROR_EXIT_CODE = 128
+"""The exit code that container runtimes give a container whose command could not be executed."""
+
+
+class ContainerStartError(Exception):
+    """The container's command could not be executed; says why as a runtime would."""
+
+
+@dataclass(frozen=True)
+class Mount:
+    """`source` (file or directory on the host) at the absolute path `target` in the container."""
+
+    source: Path
+    target: str
+    read_only: bool
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """Everything that a container is started with."""
+
+    image: Path
+    """The image's root filesystem."""
+    argv: list[str]
+    environment: dict[str, str]
+    hostname: str
+    pod_ip: str
+    directory: str = "/"
+    """Working directory."""
+    uid: int = 0
+    gid: int = 0
+    read_only: bool = False
+    """Whether the root filesystem may not be written."""
+    no_new_privileges: bool = False
+    capabilities: frozenset[str] = frozenset(CAPABILITIES)
+    mounts: list[Mount] = field(default_factory=list)
+
+
+class Container:
+    """A running container."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, pid: int, spec: ContainerSpec, namespaces: list[int]
+    ) -> None:
+        """Use `start`."""
+        self._process = process
+        self.pid = pid
+        """Of its first process, as the host sees it."""
+        self._spec = spec
+        self._namespaces = namespaces
+
+    @classmethod
+    async def start(cls, spec: ContainerSpec, namespaces: list[int], stage: Path, log: int) -> Container:
+        """Start a container in the pod's `namespaces` (file descriptors of `PodNetwork`).
+
+        `stage` is an empty directory on which its root filesystem is mounted (seen by nobody else); its standard
+        output and error go to the file descriptor `log`. Raises ContainerStartError.
+        """
+        stage.mkdir(parents=True, exist_ok=True)
+        # Only root may write where the image has files, and every file here belongs to the one user that is mapped:
+        # a container that isn't root gets the same result from a read-only file system with a writable /tmp.
+        writable = not spec.read_only and spec.uid == 0
+        launch = _identity(spec) | {
+            "stage": str(stage),
+            "image": str(spec.image),
+            "hostname": spec.hostname,
+            "pod_ip": spec.pod_ip,
+            "uid": spec.uid,
+            "gid": spec.gid,
+            "read_only": not writable,
+            "writable_tmp": not writable and not spec.read_only,
+            "mounts": [{"source": str(m.source), "target": m.target, "read_only": m.read_only} for m in spec.mounts],
+            "namespaces": namespaces,
+            "argv": spec.argv,
+        }
+        process, pid = await _launch(launch, namespaces, log)
+        return cls(process, pid, spec, namespaces)
+
+    async def wait(self) -> int:
+        """Return the exit code of its first process, 128 + n if signal n ended it."""
+        code = await self._process.wait()
+        return code if code >= 0 else 128 - code
+
+    def terminate(self) -> None:
+        """Send SIGTERM to its first process."""
+        self._signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """End all of its processes at once."""
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: signal.Signals) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def execute(self, argv: list[str], timeout: float) -> tuple[int, str]:
+        """Run a command in the container; return its exit code and its output's first 10 KiB.
+
+        Raises ContainerStartError, TimeoutError after `timeout` seconds.
+        """
+        names = ("mnt", "pid", "user")
+        launch = _identity(self._spec) | {
+            "enter": [f"/proc/{self.pid}/ns/{name}" for name in names],
+            "namespaces": self._namespaces,
+            "argv": argv,
+        }
+        reading, writing = os.pipe()
+        try:
+            process, _ = await _launch(launch, self._namespaces, writing)
+        except ContainerStartError:
+            os.close(reading)
+            raise
+        finally:
+            os.close(writing)
+        output = asyncio.create_task(asyncio.to_thread(_read_all, reading))
+        try:
+            code = await asyncio.wait_for(process.wait(), timeout)
+        except BaseException:
+            with contextlib.suppress(ProcessLookupError):
+                process.kill()
+            raise
+        return code, (await output)[:10240].decode(errors="replace")
+
+
+def _identity(spec: ContainerSpec) -> dict[str, Any]:
+    keep = {CAPABILITIES[name] for name in spec.capabilities}
+    return {
+        "parent": os.getpid(),
+        "environment": spec.environment,
+        "directory": spec.directory,
+        "no_new_privileges": spec.no_new_privileges,
+        "drop_capabilities": [number for number in range(LAST_CAPABILITY + 1) if number not in keep],
+    }
+
+
+async def _launch(launch: dict[str, Any], namespaces: list[int], log: int) -> tuple[asyncio.subprocess.Process, int]:
+    """Start `container_init`; return it and the process id of what it executed. Raises ContainerStartError."""
+    reading, writing = os.pipe()
+    try:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "sandbox.node.runtime.container_init", str(writing),
+            stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, pass_fds=[writing, *namespaces],
+            start_new_session=True, cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+    finally:
+        os.close(writing)
+    if process.stdin:  # it is: a pipe was asked for
+        process.stdin.write(json.dumps(launch).encode())
+        process.stdin.close()
+    lines = [json.loads(line) for line in (await asyncio.to_thread(_read_all, reading)).splitlines()]
+    result = {key: value for line in lines for key, value in line.items()}
+    if "error" in result or "pid" not in result:
+        await process.wait()
+        raise ContainerStartError(result.get("error", "the container's process could not be made; see its log"))
+    return process, result["pid"]
+
+
+def _read_all(fd: int) -> bytes:
+    with os.fdopen(fd, "rb") as file:
+        return file.read()

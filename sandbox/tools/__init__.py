@@ -1,0 +1,1 @@
+"""The pinned tools of the sandbox, and how they are built."""

@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+import configparser
+from pathlib import Path
+
+import pytest
+
+from sandbox.cluster.control_plane import Cluster, cloud_config
+from sandbox.layout import Account, Layout
+
+ACCOUNT = Account(
+    access_key_id="AKIAEXAMPLE",
+    secret_access_key="a-secret-of-the-administrator",
+    vpc_id="vpc-1",
+    subnet_id="subnet-1",
+    instance_id="i-1",
+    private_dns_name="ip-10-0-0-1.ec2.internal",
+    private_ip="10.0.0.1",
+    zone_id="Z1",
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return Layout(name="test", network=9)
+
+
+def test_the_cloud_controller_manager_is_told_the_network_and_to_call_the_emulated_cloud(layout: Layout) -> None:
+    config = configparser.ConfigParser()
+    config.read_string(cloud_config(layout, ACCOUNT))
+    assert dict(config["Global"]) == {
+        "zone": "us-east-1a",
+        "region": "us-east-1",
+        "vpc": "vpc-1",
+        "subnetid": "subnet-1",
+        "kubernetesclusterid": "sandbox",
+    }
+    overrides = [config[name] for name in config.sections() if name.startswith("ServiceOverride")]
+    assert [override["service"] for override in overrides] == [
+        '"EC2"',
+        '"Elastic Load Balancing"',
+        '"Elastic Load Balancing v2"',
+    ]
+    assert {override["url"] for override in overrides} == {"http://127.9.0.1:4566"}
+
+
+def test_no_secret_is_among_the_arguments_or_in_the_configuration_of_a_program(layout: Layout, tmp_path: Path) -> None:
+    cluster = Cluster(layout, tmp_path)
+    controller = cluster.cloud_controller_manager(ACCOUNT, tmp_path / "cloud.conf")
+    programs = [*cluster.programs(), controller]
+    assert not [one for one in programs if ACCOUNT.secret_access_key in " ".join(one.argv)]
+    assert controller.environment["AWS_SECRET_ACCESS_KEY"] == ACCOUNT.secret_access_key
+    assert ACCOUNT.secret_access_key not in cloud_config(layout, ACCOUNT)
+
+
+def test_everything_listens_on_the_sandboxes_own_address(layout: Layout, tmp_path: Path) -> None:
+    cluster = Cluster(layout, tmp_path)
+    for program in [*cluster.programs(), cluster.cloud_controller_manager(ACCOUNT, tmp_path / "cloud.conf")]:
+        flags = dict(flag.removeprefix("--").split("=", 1) for flag in program.argv[1:])
+        listening = [
+            value for name, value in flags.items() if name in ("bind-address", "listen-client-urls", "listen-peer-urls")
+        ]
+        assert listening
+        assert all("127.9.0.1" in value for value in listening), program.name

@@ -1,0 +1,285 @@
+"""Settings: what is accepted, and what each mistake says."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pytest
+import yaml
+from pydantic import BaseModel
+
+from registry.settings import BucketSettings, LoadBalancerSettings, RotationSettings, Settings, SettingsError
+from registry.settings.value_types import UserName
+from tests.mock_engine import PLAIN, configure
+
+KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
+ALIAS = "arn:aws:kms:us-east-1:111122223333:alias/registry"
+CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+PROJECT = Path(__file__).parents[2] / "Pulumi.yaml"
+
+
+def load(monkeypatch: pytest.MonkeyPatch, **settings: Any) -> Settings:
+    configure(monkeypatch, PLAIN | settings)
+    return Settings.load(pulumi.Config("registry"))
+
+
+def test_a_hostname_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch)
+    assert settings == Settings(hostname="registry.example.com")
+    assert (settings.zone, settings.replicas, settings.namespace) == ("example.com", 2, "kube-system")
+    assert settings.bucket == BucketSettings(protect=True, force_destroy=False)
+
+
+def test_the_default_is_secure(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch)
+    assert (settings.tls, settings.users, settings.network_policy) == ("acm", ["registry"], True)
+    assert settings.serves_tls
+    assert settings.bucket.tls_only
+
+
+def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(
+        monkeypatch,
+        hostname="registry.team.example.com",
+        zone="example.com",
+        privateZone=True,
+        tls=CERTIFICATE,
+        users=["ci", "laptop"],
+        rotation={"accessKey": 2, "httpSecret": 3, "password": {"ci": 4}},
+        image="registry:2.8.3",
+        controller="ReplicationController",
+        replicas=3,
+        namespace="registry",
+        identity="user",
+        bucket={
+            "name": "images",
+            "protect": False,
+            "forceDestroy": True,
+            "kmsKeyArn": KEY,
+            "versioning": True,
+            "noncurrentVersionDays": 7,
+            "endpoint": "http://s3.example.com:9000",
+            "tlsOnly": False,
+        },
+        loadBalancer={
+            "internal": True,
+            "allowedCidrs": ["10.0.0.0/8"],
+            "idleTimeoutSeconds": 4000,
+            "sslNegotiationPolicy": "ELBSecurityPolicy-2016-08",
+        },
+        networkPolicy=False,
+        chunkSize=10485760,
+    ) == Settings(
+        hostname="registry.team.example.com",
+        zone="example.com",
+        private_zone=True,
+        tls=CERTIFICATE,
+        users=["ci", "laptop"],
+        rotation=RotationSettings(access_key=2, http_secret=3, password={"ci": 4}),
+        image="registry:2.8.3",
+        controller="ReplicationController",
+        replicas=3,
+        namespace="registry",
+        bucket=BucketSettings(
+            name="images",
+            protect=False,
+            force_destroy=True,
+            kms_key_arn=KEY,
+            versioning=True,
+            noncurrent_version_days=7,
+            endpoint="http://s3.example.com:9000",
+            tls_only=False,
+        ),
+        load_balancer=LoadBalancerSettings(
+            internal=True,
+            allowed_cidrs=["10.0.0.0/8"],
+            idle_timeout_seconds=4000,
+            ssl_negotiation_policy="ELBSecurityPolicy-2016-08",
+        ),
+        network_policy=False,
+        chunk_size=10485760,
+    )
+
+
+def test_no_users_at_all_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, users=[]).users == []
+
+
+@pytest.mark.parametrize(
+    "arn",
+    [
+        CERTIFICATE,
+        "arn:aws-cn:acm:cn-north-1:111122223333:certificate/12345678-1234-1234-1234-123456789012",
+        "arn:aws:iam::111122223333:server-certificate/company/registry",
+    ],
+)
+def test_a_certificate_is_in_acm_or_iam(monkeypatch: pytest.MonkeyPatch, arn: str) -> None:
+    assert load(monkeypatch, tls=arn).tls == arn
+
+
+def test_an_empty_zone_is_the_hostnames_parent_domain(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, hostname="registry.dev.example.com", zone="").zone == "dev.example.com"
+
+
+def test_the_hostname_may_be_the_zone_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert load(monkeypatch, hostname="registry.example.com", zone="registry.example.com").zone == (
+        "registry.example.com"
+    )
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "registry:2",
+        "registry:3.1.1",
+        "docker.io/library/registry:3.1.1",
+        "mirror.example.com:5000/registry:3.1.1",
+        "registry@sha256:" + "0" * 64,
+        "registry:latest@sha256:" + "0" * 64,
+    ],
+)
+def test_an_image_is_named_by_tag_or_digest(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    assert load(monkeypatch, image=image).image == image
+
+
+MISTAKES = [
+    ({"hostname": ""}, "registry:hostname is not set", "config set --path registry:hostname registry.example.com"),
+    ({"hostname": "https://registry.example.com"}, "be a fully qualified domain name", "without scheme"),
+    ({"hostname": "registry.example.com:443"}, "be a fully qualified domain name", "port"),
+    ({"hostname": "registry.example.com/app"}, "be a fully qualified domain name", "path"),
+    ({"hostname": "registry.example.com."}, "be a fully qualified domain name", "trailing dot"),
+    ({"hostname": "registry"}, "be a fully qualified domain name", "registry.example.com"),
+    ({"hostname": "Registry.example.com"}, "lower-case labels", "registry.example.com"),
+    ({"hostname": "-registry.example.com"}, "be a fully qualified domain name", "registry.example.com"),
+    ({"hostname": "a" * 64 + ".example.com"}, "be a fully qualified domain name", "registry.example.com"),
+    ({"hostname": "a." * 130 + "com"}, "be a fully qualified domain name", "registry.example.com"),
+    ({"hostname": "10.0.0.1"}, "be a name, not an IP address", "Route53"),
+    ({"zone": "example.org"}, "holds the hostname, which is registry.example.com", "leave it out"),
+    ({"zone": "ample.com"}, "holds the hostname", "leave it out"),
+    ({"zone": "example"}, "be a fully qualified domain name", "registry.example.com"),
+    ({"privateZone": "perhaps"}, "registry:privateZone is 'perhaps', but must be true or false", "false"),
+    ({"tls": "letsencrypt"}, "registry:tls is 'letsencrypt', but must be acm, none, or the ARN", "take acm"),
+    ({"tls": "arn:aws:acm:us-east-1:1234:certificate/1"}, "be acm, none, or the ARN", "all of an existing one's ARN"),
+    ({"tls": KEY}, "the ARN of a certificate in ACM or IAM", "take acm"),
+    ({"tls": "ACM"}, "be acm, none", "take acm"),
+    ({"privateZone": True}, "registry:tls is 'acm', but must not be acm with registry:privateZone", "AWS Private CA"),
+    ({"users": "registry"}, "registry:users is 'registry', but must be a list", "'registry:users[0]' registry"),
+    ({"users": ["registry", "a:b"]}, "registry:users[1] is 'a:b', but must be at most 63 letters", "ci-builder"),
+    ({"users": [""]}, "registry:users[0] is '', but must be at most 63 letters", "ci-builder"),
+    ({"users": ["-ci"]}, "with a letter or digit first", "ci-builder"),
+    ({"users": ["u" * 64]}, "be at most 63 letters", "ci-builder"),
+    ({"users": [7]}, "registry:users[0] is 7, but must be text", "'registry:users[0]' registry"),
+    ({"users": ["ci", "ci"]}, "name each user once", "take the second one out"),
+    ({"rotation": 2}, "registry:rotation is '2', but must be an object", "registry:rotation.accessKey 1"),
+    ({"rotation": {"accessKey": 0}}, "registry:rotation.accessKey is 0, but must be at least 1", "accessKey 1"),
+    ({"rotation": {"httpSecret": "x"}}, "registry:rotation.httpSecret is 'x', but must be a whole number", "Secret 1"),
+    ({"rotation": {"password": 2}}, "registry:rotation.password is 2, but must be an object", "password.registry 2"),
+    ({"rotation": {"password": {"registry": 0}}}, "rotation.password.registry is 0, but must be at least 1", "2"),
+    ({"rotation": {"password": {"ci": 2}}}, "only users of registry:users, not ci", "use one of registry"),
+    ({"rotation": {"accesKey": 2}}, "registry:rotation.accesKey is 2, but there is no such setting", "use accessKey"),
+    ({"image": "registry"}, "name one release", "registry:3.1.1"),
+    ({"image": "registry:latest"}, "name one release", "registry:3.1.1"),
+    ({"image": "Registry:3.1.1"}, "be an image reference", "registry:3.1.1"),
+    ({"image": "registry:3.1.1@sha256:beef"}, "64 hexadecimal digits", "registry:3.1.1"),
+    ({"controller": "DaemonSet"}, "'Deployment' or 'ReplicationController'", '"Deployment"'),
+    ({"replicas": "0"}, "registry:replicas is '0', but must be at least 1", "registry:replicas 2"),
+    ({"replicas": "two"}, "be a whole number", "registry:replicas 2"),
+    ({"replicas": "2.5"}, "be a whole number", "registry:replicas 2"),
+    ({"namespace": "Kube_System"}, "be a Kubernetes namespace", "kube-system"),
+    ({"identity": "irsa"}, "registry:identity is 'irsa', but must be 'user'", '"user"'),
+    ({"chunkSize": 5242879}, "be at least 5242880", "registry:chunkSize 5242880"),
+    ({"chunkSize": 67108865}, "be at most 67108864", "registry:chunkSize 5242880"),
+    ({"bucket": "images"}, "be an object", "--path registry:bucket.name my-images"),
+    (
+        {"bucket": {"name": "Images"}},
+        "registry:bucket.name is 'Images', but must be 3 to 63 lower-case",
+        "leave it out",
+    ),
+    ({"bucket": {"name": "my.images"}}, "be 3 to 63 lower-case letters, digits and hyphens", "leave it out"),
+    ({"bucket": {"name": "im"}}, "be 3 to 63", "leave it out"),
+    ({"bucket": {"name": "images-s3alias"}}, "not use a prefix or suffix that S3 reserves", "choose another name"),
+    ({"bucket": {"name": 7}}, "registry:bucket.name is 7, but must be text", "registry:bucket.name"),
+    ({"bucket": {"protect": "x"}}, "registry:bucket.protect is 'x', but must be true or false", "bucket.protect true"),
+    ({"bucket": {"forceDestroy": 2}}, "be true or false", "registry:bucket.forceDestroy false"),
+    ({"bucket": {"kmsKeyArn": ALIAS}}, "be the ARN of a KMS key, not of an alias", "arn:aws:kms:"),
+    ({"bucket": {"kmsKeyArn": "12345678"}}, "registry:bucket.kmsKeyArn is '12345678', but must be the ARN", "key/"),
+    ({"bucket": {"versioning": "x"}}, "registry:bucket.versioning is 'x', but must be true or false", "g false"),
+    ({"bucket": {"noncurrentVersionDays": 0}}, "be at least 1", "registry:bucket.noncurrentVersionDays 30"),
+    (
+        {"bucket": {"endpoint": "http://s3.example.com"}},
+        "but must have https, or registry:bucket.tlsOnly denies",
+        "tlsOnly false",
+    ),
+    (
+        {"loadBalancer": {"allowedCidrs": []}},
+        "registry:loadBalancer.allowedCidrs is [], but must have",
+        "Cidrs[0]' 203",
+    ),
+    ({"loadBalancer": {"allowedCidrs": "10.0.0.0/8"}}, "be a list", "'registry:loadBalancer.allowedCidrs[0]' 203.0"),
+    ({"loadBalancer": {"allowedCidrs": ["10.0.0.1"]}}, "allowedCidrs[0] is '10.0.0.1', but must be a range", "/32"),
+    ({"loadBalancer": {"allowedCidrs": ["10.0.0.1/8"]}}, "no bit set behind the first BITS", "203.0.113.0/24"),
+    ({"loadBalancer": {"allowedCidrs": ["10.0.0.0/33"]}}, "be a range of IPv4 addresses", "203.0.113.0/24"),
+    ({"loadBalancer": {"allowedCidrs": ["2001:db8::/32"]}}, "be a range of IPv4 addresses", "203.0.113.0/24"),
+    ({"loadBalancer": {"idleTimeoutSeconds": 0}}, "be at least 1", "idleTimeoutSeconds 900"),
+    ({"loadBalancer": {"idleTimeoutSeconds": 4001}}, "be at most 4000", "idleTimeoutSeconds 900"),
+    ({"loadBalancer": {"sslNegotiationPolicy": "TLS-1-2"}}, "a predefined security policy", "leave it out"),
+    ({"loadBalancer": {"internal": "x"}}, "registry:loadBalancer.internal is 'x', but must be true or", "l false"),
+    ({"loadBalancer": {"allowedCIDRs": ["10.0.0.0/8"]}}, "there is no such setting", "use allowedCidrs"),
+    ({"networkPolicy": "x"}, "registry:networkPolicy is 'x', but must be true or false", "registry:networkPolicy true"),
+    ({"bucket": {"endpoint": "s3.example.com"}}, "be the URL of an S3 API", "https://"),
+    ({"bucket": {"endpoint": "https://s3.example.com/images"}}, "be the URL of an S3 API", "only scheme and host"),
+    ({"bucket": {"forceDestory": True}}, "registry:bucket.forceDestory is True, but there is no", "use forceDestroy"),
+    ({"replica": 3}, "registry:replica is '3', but there is no such setting", "use replicas"),
+    ({"chunk_size": 5242880}, "registry:chunk_size is '5242880', but there is no such setting", "chunkSize"),
+    ({"pullThrough": {}}, "registry:pullThrough is {}, but there is no such setting", "use one of hostname, zone"),
+]
+
+
+@pytest.mark.parametrize(("settings", "rule", "remedy"), MISTAKES, ids=[str(mistake[0])[:60] for mistake in MISTAKES])
+def test_a_mistake_names_setting_value_rule_and_remedy(
+    monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], rule: str, remedy: str
+) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(monkeypatch, **settings)
+    headline, mistake, its_remedy = str(error.value).splitlines()
+    assert headline == "the configuration has a mistake:"
+    assert rule in mistake
+    assert its_remedy.startswith("    Remedy: ")
+    assert remedy in its_remedy
+
+
+def test_all_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(SettingsError) as error:
+        load(monkeypatch, hostname="x", replicas="0", bucket={"name": "I", "nam": 1})
+    message = str(error.value)
+    assert message.splitlines()[0] == "the configuration has 4 mistakes:"
+    for setting in ("registry:hostname", "registry:replicas", "registry:bucket.name", "registry:bucket.nam "):
+        assert f"  {setting}" in message
+
+
+def test_the_project_file_declares_each_setting_as_the_program_does() -> None:
+    declared = yaml.safe_load(PROJECT.read_text())["config"]
+    assert list(declared) == [field.alias for field in Settings.model_fields.values()]
+    types = {bool: "boolean", int: "integer", list[UserName]: "array"}
+    for field in Settings.model_fields.values():
+        declaration = declared[field.alias]
+        assert declaration["description"] == field.description
+        has_fields = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+        assert declaration["type"] == ("object" if has_fields else types.get(field.annotation, "string"))
+        if field.is_required():
+            assert "default" not in declaration
+        else:
+            assert declaration["default"] == ({} if has_fields else field.default)
+
+
+GROUPS = [name for name, field in Settings.model_fields.items() if isinstance(field.default, BaseModel)]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_the_description_of_a_group_names_each_of_its_settings(group: str) -> None:
+    field = Settings.model_fields[group]
+    described = re.findall(r"\w+", (field.description or "").partition(":")[2].partition(";")[0])
+    assert described == [inner.alias for inner in type(field.default).model_fields.values()]
