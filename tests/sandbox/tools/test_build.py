@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 
+from sandbox.tools import build
 from sandbox.tools.build import ToolchainError, toolchain
 
 
@@ -33,3 +35,18 @@ def test_a_go_that_is_too_old_says_which_is_needed(tmp_path: Path, version: str)
     put_go_on_path(tmp_path, version)
     with pytest.raises(ToolchainError, match=rf"go on PATH is {version}, but must be at least 1\.26"):
         toolchain.__wrapped__()
+
+
+def test_two_checkouts_of_the_same_pins_have_one_key_and_another_pin_gives_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = build._key()
+    checkout = tmp_path / "checkout"
+    shutil.copytree(build.MODULES, checkout, ignore=shutil.ignore_patterns("__pycache__"))
+    (checkout / "__pycache__").mkdir()
+    (checkout / "__pycache__" / "build.cpython-311.pyc").write_bytes(b"compiled by whoever ran it")
+    monkeypatch.setattr(build, "MODULES", checkout)
+    assert build._key() == key
+    with (checkout / "engine" / "go.mod").open("a") as pins:
+        pins.write("// another\n")
+    assert build._key() != key

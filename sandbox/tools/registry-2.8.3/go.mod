@@ -1,4 +1,4 @@
-module sandbox.test/tools/registry-2.8
+module sandbox.test/tools/registry-2.8.3
 
 go 1.26.0
 
