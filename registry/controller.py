@@ -13,6 +13,7 @@ import pulumi_kubernetes as k8s
 
 from registry.environment import ACCESS_KEY_VARIABLES, HTPASSWD_FILE, PORT, registry_environment
 from registry.pod import TERMINATION_GRACE_PERIOD_SECONDS, pod_spec
+from registry.releases import warning_about
 from registry.settings import Settings
 
 APP_LABELS = {"k8s-app": "kube-registry"}
@@ -48,6 +49,8 @@ class Controller(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Controller", name, None, opts)
+        if warning := warning_about(settings.image):
+            pulumi.log.warn(warning, resource=self)
 
         child = pulumi.ResourceOptions(parent=self)
 

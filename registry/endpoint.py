@@ -17,6 +17,8 @@ ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 cloud-provider-aws.sigs.k8s.io/service_controller/"""
 INTERNAL = f"{ANNOTATION}internal"
 VALIDATION_RECORD_TTL_SECONDS = 60
+DRAINING_SECONDS = 300
+"""How long requests that run on a node that leaves may take to their end, as AWS's own console has it."""
 
 
 class Endpoint(pulumi.ComponentResource):
@@ -43,9 +45,10 @@ class Endpoint(pulumi.ComponentResource):
         super().__init__("registry:index:Endpoint", name, None, opts)
 
         invoke = pulumi.InvokeOutputOptions(parent=self)
-        zone_id = aws.route53.get_zone_output(
-            name=settings.zone, private_zone=settings.private_zone, opts=invoke
-        ).zone_id
+        zone_id = (
+            settings.zone_id
+            or aws.route53.get_zone_output(name=settings.zone, private_zone=settings.private_zone, opts=invoke).zone_id
+        )
         certificate_arn = self._certificate(name, settings, tags, zone_id) if settings.tls == "acm" else settings.tls
 
         service = k8s.core.v1.Service(
@@ -58,7 +61,7 @@ class Endpoint(pulumi.ComponentResource):
                     "kubernetes.io/cluster-service": "true",
                     "kubernetes.io/name": "KubeRegistry",
                 },
-                "annotations": _annotations(settings, certificate_arn),
+                "annotations": _annotations(settings, tags, certificate_arn),
             },
             spec={
                 "type": "LoadBalancer",
@@ -133,11 +136,20 @@ class Endpoint(pulumi.ComponentResource):
         return validation.certificate_arn
 
 
-def _annotations(settings: Settings, certificate_arn: pulumi.Input[str]) -> dict[str, pulumi.Input[str]]:
+def _annotations(
+    settings: Settings, tags: Mapping[str, str], certificate_arn: pulumi.Input[str]
+) -> dict[str, pulumi.Input[str]]:
     """What the AWS cloud controller is to do with the load balancer."""
     balancer = settings.load_balancer
     annotations: dict[str, pulumi.Input[str]] = {
-        f"{ANNOTATION}connection-idle-timeout": str(balancer.idle_timeout_seconds)
+        f"{ANNOTATION}connection-idle-timeout": str(balancer.idle_timeout_seconds),
+        # Off by default: a node that leaves would cut every push that comes by it.
+        f"{ANNOTATION}connection-draining-enabled": "true",
+        f"{ANNOTATION}connection-draining-timeout": str(DRAINING_SECONDS),
+        # Off by default: the zones' nodes would get the same share of requests however many they are, and a zone
+        # without a node would answer nothing.
+        f"{ANNOTATION}cross-zone-load-balancing-enabled": "true",
+        f"{ANNOTATION}additional-resource-tags": ",".join(f"{key}={value}" for key, value in tags.items()),
     }
     if balancer.internal:
         annotations[INTERNAL] = "true"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import json
 import runpy
 from collections.abc import Awaitable, Callable
@@ -24,6 +26,11 @@ EVENT_LOOP = asyncio.new_event_loop()
 
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
+
+
+def salt_of(name: str) -> str:
+    """What a RandomBytes of the name makes: 16 bytes, in base64."""
+    return base64.b64encode(hashlib.md5(name.encode(), usedforsecurity=False).digest()).decode()
 
 
 @dataclass(frozen=True)
@@ -52,10 +59,8 @@ class Engine(pulumi.runtime.Mocks):
             "aws:s3/bucket:Bucket": {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "region": "eu-central-1"},
             "aws:iam/user:User": {"name": f"{args.name}-1a2b3c4"},
             "aws:iam/accessKey:AccessKey": {"secret": f"secret of {args.name}"},
-            "random:index/randomPassword:RandomPassword": {
-                "result": f"result of {args.name}",
-                "bcryptHash": f"hash of {args.name}",
-            },
+            "random:index/randomPassword:RandomPassword": {"result": f"result of {args.name}"},
+            "random:index/randomBytes:RandomBytes": {"base64": salt_of(args.name)},
             "aws:acm/certificate:Certificate": {
                 "arn": f"arn of {args.name}",
                 "domainValidationOptions": [

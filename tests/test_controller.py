@@ -10,7 +10,8 @@ import pulumi
 import pytest
 
 from registry.controller import await_former_pods
-from tests.mock_engine import POST, Deploy, Deployed
+from registry.credentials import password_hash
+from tests.mock_engine import POST, Deploy, Deployed, salt_of
 
 LABELS = {"k8s-app": "kube-registry", "version": "v0", "kubernetes.io/cluster-service": "true"}
 CONTROLLERS = pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
@@ -73,7 +74,9 @@ def test_secrets_reach_the_container_from_kubernetes_secrets_only(deploy: Deploy
         },
         "registry-secret": {
             "httpSecret": "result of registry-http-secret",
-            "htpasswd": "registry:hash of registry-password-registry\n",
+            "htpasswd": "registry:"
+            + password_hash("result of registry-password-registry", salt_of("registry-password-salt-registry"))
+            + "\n",
         },
     }
     environment = deployed.environment()
@@ -100,7 +103,7 @@ def test_the_former_access_key_outlives_the_pods_that_have_it(
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
 
-    before, after = deploy().one("Deployment"), deploy(chunkSize=10485760).one("Deployment")
+    before, after = deploy().one("Deployment"), deploy(replicas=3).one("Deployment")
     if changed:
         after = json.loads(json.dumps(after).replace("registry-access-key-secret-5e6f7a8b", "another"))
     monkeypatch.setattr("registry.controller.asyncio.sleep", sleep)
@@ -114,8 +117,10 @@ def test_the_former_access_key_outlives_the_pods_that_have_it(
 def test_a_pod_is_ready_by_http_after_its_first_look_at_s3_and_alive_by_tcp(deploy: Deploy) -> None:
     registry = container(deploy())
     assert registry["readinessProbe"]["httpGet"] == {"path": "/", "port": "registry"}
-    interval = deploy().environment()["REGISTRY_HEALTH_STORAGEDRIVER_INTERVAL"]
-    assert registry["readinessProbe"]["initialDelaySeconds"] > int(interval.removesuffix("s"))
+    environment = deploy().environment()
+    interval = int(environment["REGISTRY_HEALTH_STORAGEDRIVER_INTERVAL"].removesuffix("s"))
+    threshold = int(environment["REGISTRY_HEALTH_STORAGEDRIVER_THRESHOLD"])
+    assert registry["readinessProbe"]["initialDelaySeconds"] > interval * threshold
     assert registry["livenessProbe"]["tcpSocket"] == {"port": "registry"}
 
 
@@ -186,7 +191,7 @@ def test_an_ending_pod_outlives_its_place_among_the_endpoints_and_its_requests(d
 
 def test_the_memory_limit_grows_with_the_chunk_size(deploy: Deploy) -> None:
     limits = {size: container(deploy(chunkSize=size))["resources"]["limits"]["memory"] for size in (5242880, 67108864)}
-    assert limits == {5242880: "488Mi", 67108864: "4736Mi"}
+    assert limits == {5242880: "496Mi", 67108864: "3328Mi"}
 
 
 def test_another_namespace_holds_all_kubernetes_objects(deploy: Deploy) -> None:
@@ -198,3 +203,13 @@ def test_another_namespace_holds_all_kubernetes_objects(deploy: Deploy) -> None:
 
 def test_the_image_is_as_set(deploy: Deploy) -> None:
     assert container(deploy(image="registry:2.8.3"))["image"] == "registry:2.8.3"
+
+
+@pytest.mark.parametrize(("image", "warnings"), [("registry:3.1.1", 1), ("registry:3.1.2", 0)])
+def test_an_image_with_known_faults_is_warned_of_once(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, image: str, warnings: int
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, resource: said.append(message))
+    deploy(image=image)
+    assert [image in message for message in said] == [True] * warnings

@@ -6,8 +6,11 @@ import base64
 import json
 from typing import Any
 
+import bcrypt
+import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
+from registry.credentials import password_hash
 from tests.mock_engine import POST, Deploy, Deployed
 
 
@@ -29,7 +32,35 @@ def test_the_http_secret_is_long_and_has_no_character_that_means_something_in_ya
 def test_every_user_has_a_password_and_a_line_with_its_bcrypt_hash(deploy: Deploy) -> None:
     deployed = deploy(users=["ci", "laptop"])
     assert set(passwords(deployed)) == {"registry-http-secret", "registry-password-ci", "registry-password-laptop"}
-    assert htpasswd(deployed) == "ci:hash of registry-password-ci\nlaptop:hash of registry-password-laptop\n"
+    lines = [line.split(":") for line in (htpasswd(deployed) or "").splitlines()]
+    assert [user for user, _ in lines] == ["ci", "laptop"]
+    for user, hash_ in lines:
+        assert bcrypt.checkpw(f"result of registry-password-{user}".encode(), hash_.encode())
+        assert not bcrypt.checkpw(b"another", hash_.encode())
+
+
+def test_a_hash_costs_as_much_as_the_one_that_the_registry_takes_for_a_user_it_does_not_know(deploy: Deploy) -> None:
+    assert (htpasswd(deploy()) or "").startswith("registry:$2b$05$")
+
+
+def test_the_same_password_and_salt_have_the_same_hash_in_every_update(deploy: Deploy) -> None:
+    assert htpasswd(deploy()) == htpasswd(deploy())
+    salts = deploy(users=["ci", "laptop"]).all("RandomBytes")
+    assert {salt.name: salt.inputs["length"] for salt in salts} == {
+        "registry-password-salt-ci": 16,
+        "registry-password-salt-laptop": 16,
+    }
+
+
+@pytest.mark.parametrize("salt", [bytes(16), bytes([255] * 16), bytes(range(16)), bytes(range(240, 256))])
+def test_a_salt_of_any_bytes_is_one_that_bcrypt_takes_for_these_bytes(salt: bytes) -> None:
+    hash_ = password_hash("secret", base64.b64encode(salt).decode())
+    assert bcrypt.checkpw(b"secret", hash_.encode())
+    to_base64 = str.maketrans(
+        "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789",
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
+    )
+    assert base64.b64decode(hash_[7:29].translate(to_base64) + "==") == salt
 
 
 def test_the_users_do_not_change_each_others_passwords(deploy: Deploy) -> None:

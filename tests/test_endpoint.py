@@ -32,15 +32,25 @@ def test_the_service_is_the_posts(deploy: Deploy) -> None:
     }
 
 
-def test_all_that_the_service_of_the_post_gains_is_an_idle_timeout_for_big_layers(deploy: Deploy) -> None:
-    assert balancer_annotations(deploy(**POST).one("Service")) == {"connection-idle-timeout": "900"}
+FOR_EVERY_BALANCER = {
+    "connection-idle-timeout": "900",
+    "connection-draining-enabled": "true",
+    "connection-draining-timeout": "300",
+    "cross-zone-load-balancing-enabled": "true",
+    "additional-resource-tags": "project=registry,stack=test,registry=registry.example.com",
+}
+
+
+def test_the_service_of_the_post_gains_time_for_big_layers_and_for_nodes_that_leave_an_even_share_and_tags(
+    deploy: Deploy,
+) -> None:
+    assert balancer_annotations(deploy(**POST).one("Service")) == FOR_EVERY_BALANCER
 
 
 def test_tls_ends_at_the_load_balancer_on_443_and_80_is_not_served(deploy: Deploy) -> None:
     service = deploy().one("Service")
     assert [port["port"] for port in service["spec"]["ports"]] == [443]
-    assert balancer_annotations(service) == {
-        "connection-idle-timeout": "900",
+    assert balancer_annotations(service) == FOR_EVERY_BALANCER | {
         "ssl-cert": "arn of registry-certificate",
         "ssl-ports": "443",
         "ssl-negotiation-policy": "ELBSecurityPolicy-TLS-1-2-2017-01",
@@ -115,3 +125,10 @@ def test_the_zone_is_looked_up_where_the_settings_say(deploy: Deploy) -> None:
     settings = {"hostname": "registry.team.example.com", "zone": "example.com", "privateZone": True}
     lookups = deploy(**settings, tls="none").engine.calls
     assert ("aws:route53/getZone:getZone", {"name": "example.com", "privateZone": True}) in lookups
+
+
+def test_a_zone_that_is_given_by_its_id_is_not_looked_up(deploy: Deploy) -> None:
+    deployed = deploy(zoneId="Z0123456789ABCDEFGHIJ")
+    assert deployed.named("registry-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
+    assert deployed.named("registry-certificate-validation-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
+    assert "aws:route53/getZone:getZone" not in [token for token, _ in deployed.engine.calls]

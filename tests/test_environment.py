@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import yaml
 
-from registry.environment import ACCESS_KEY_VARIABLES, SECRET_VARIABLES, registry_environment
-from registry.settings import BucketSettings, Settings
+from registry.environment import ACCESS_KEY_VARIABLES, SECRET_VARIABLES, memory_limit, registry_environment
+from registry.settings import MIB, BucketSettings, Settings
 
 SETTINGS = Settings(hostname="registry.example.com")
 KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
@@ -23,9 +23,30 @@ def test_the_posts_variables_are_set_to_the_values_that_work() -> None:
             "REGISTRY_STORAGE_S3_ENCRYPT": "true",
             "REGISTRY_STORAGE_S3_SECURE": "true",
             "REGISTRY_STORAGE_S3_V4AUTH": "true",
-            "REGISTRY_STORAGE_S3_CHUNKSIZE": "5242880",
+            "REGISTRY_STORAGE_S3_CHUNKSIZE": "16777216",
         }.items()
     )
+
+
+def test_what_the_images_configure_differently_is_said_for_all_of_them() -> None:
+    variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    assert (
+        variables.items()
+        >= {
+            "REGISTRY_LOG_LEVEL": "info",
+            "REGISTRY_LOG_FORMATTER": "json",
+            "REGISTRY_LOG_ACCESSLOG_DISABLED": "true",
+            "REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR": "inmemory",
+            "OTEL_TRACES_EXPORTER": "none",
+            "AWS_S3_US_EAST_1_REGIONAL_ENDPOINT": "regional",
+            "AWS_STS_REGIONAL_ENDPOINTS": "regional",
+        }.items()
+    )
+
+
+def test_one_failed_look_at_s3_takes_no_pod_out() -> None:
+    variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    assert int(variables["REGISTRY_HEALTH_STORAGEDRIVER_THRESHOLD"]) > 1
 
 
 def test_the_three_secrets_of_the_post_come_from_elsewhere() -> None:
@@ -73,11 +94,21 @@ def test_without_users_nobody_is_asked_to_log_in() -> None:
     assert not [name for name in variables if name.startswith("REGISTRY_AUTH")]
 
 
-def test_a_kms_key_is_named_since_the_driver_would_ask_for_aes256() -> None:
+def test_with_a_kms_key_the_registry_asks_for_no_encryption_so_that_the_buckets_default_counts() -> None:
     settings = SETTINGS.model_copy(update={"bucket": BucketSettings(kms_key_arn=KEY)})
     variables = registry_environment(settings, bucket="images", region="eu-central-1")
-    assert variables["REGISTRY_STORAGE_S3_KEYID"] == KEY
-    assert "REGISTRY_STORAGE_S3_KEYID" not in registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    assert variables["REGISTRY_STORAGE_S3_ENCRYPT"] == "false"
+    assert "REGISTRY_STORAGE_S3_KEYID" not in variables
+
+
+def test_the_memory_that_the_registry_keeps_to_is_below_the_limit_and_grows_with_the_chunk_size() -> None:
+    kept_to = {}
+    for size in (5 * MIB, 64 * MIB):
+        settings = SETTINGS.model_copy(update={"chunk_size": size})
+        variables = registry_environment(settings, bucket="images", region="eu-central-1")
+        kept_to[size] = int(variables["GOMEMLIMIT"].removesuffix("MiB")) * MIB
+        assert 0.8 * memory_limit(size) < kept_to[size] < memory_limit(size)
+    assert kept_to[64 * MIB] > kept_to[5 * MIB]
 
 
 def test_the_chunk_size_is_in_bytes() -> None:
@@ -89,4 +120,4 @@ def test_the_chunk_size_is_in_bytes() -> None:
 def test_every_value_means_as_yaml_what_it_says_as_text() -> None:
     variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
     for name, value in variables.items():
-        assert str(yaml.safe_load(value)).lower() == value, name
+        assert str(yaml.safe_load(value)).lower() == value.lower(), name

@@ -61,17 +61,17 @@ def _image(reference: str) -> str:
     if not match:
         raise refused(
             "be an image reference NAME[:TAG][@sha256:DIGEST], the digest of 64 hexadecimal digits",
-            "give an image of the distribution registry, 2.x or 3.x: registry:3.1.1",
+            "give an image of the distribution registry, 2.x or 3.x: registry:3.1.2",
         )
     if not match["digest"] and match["tag"] in (None, "latest"):
         raise refused(
-            "name one release, so that every pod runs the same", "add a tag or a digest to the image: registry:3.1.1"
+            "name one release, so that every pod runs the same", "add a tag or a digest to the image: registry:3.1.2"
         )
     return reference
 
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
-_BUCKET_RESERVED = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|--x-s3|--table-s3)")
+_BUCKET_RESERVED = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|--x-s3|--table-s3|-an)")
 
 
 def _bucket_name(name: str) -> str:
@@ -104,6 +104,14 @@ def _cidr(network: str) -> str:
 
 Fqdn = Annotated[str, AfterValidator(_fqdn)]
 ImageReference = Annotated[str, AfterValidator(_image)]
+HostedZoneId = Annotated[
+    str,
+    _matching(
+        r"Z[A-Z0-9]{1,31}",
+        "be the id of a Route53 hosted zone: Z and up to 31 capital letters and digits",
+        "give the id alone, without /hostedzone/: aws route53 list-hosted-zones-by-name tells it",
+    ),
+]
 BucketName = Annotated[str, AfterValidator(_bucket_name)]
 Cidr = Annotated[str, AfterValidator(_cidr)]
 KubernetesName = Annotated[

@@ -45,6 +45,7 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch,
         hostname="registry.team.example.com",
         zone="example.com",
+        zoneId="Z0123456789ABCDEFGHIJ",
         privateZone=True,
         tls=CERTIFICATE,
         users=["ci", "laptop"],
@@ -75,6 +76,7 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     ) == Settings(
         hostname="registry.team.example.com",
         zone="example.com",
+        zone_id="Z0123456789ABCDEFGHIJ",
         private_zone=True,
         tls=CERTIFICATE,
         users=["ci", "laptop"],
@@ -118,6 +120,13 @@ def test_no_users_at_all_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
 )
 def test_a_certificate_is_in_acm_or_iam(monkeypatch: pytest.MonkeyPatch, arn: str) -> None:
     assert load(monkeypatch, tls=arn).tls == arn
+
+
+def test_a_hostname_of_64_characters_gets_a_certificate_and_a_longer_one_is_served_otherwise(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load(monkeypatch, hostname=f"{'a' * 52}.example.com").tls == "acm"
+    assert load(monkeypatch, hostname=f"{'a' * 53}.example.com", tls=CERTIFICATE).tls == CERTIFICATE
 
 
 def test_an_empty_zone_is_the_hostnames_parent_domain(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -166,6 +175,12 @@ MISTAKES = [
     ({"tls": KEY}, "the ARN of a certificate in ACM or IAM", "take acm"),
     ({"tls": "ACM"}, "be acm, none", "take acm"),
     ({"privateZone": True}, "registry:tls is 'acm', but must not be acm with registry:privateZone", "AWS Private CA"),
+    (
+        {"hostname": f"{'a' * 54}.example.com", "zoneId": "Z1"},
+        "not be acm with a hostname of more than 64 characters, and registry:hostname has 66",
+        "choose a shorter hostname",
+    ),
+    ({"zoneId": "/hostedzone/Z1"}, "registry:zoneId is '/hostedzone/Z1', but must be the id", "without /hostedzone/"),
     ({"users": "registry"}, "registry:users is 'registry', but must be a list", "'registry:users[0]' registry"),
     ({"users": ["registry", "a:b"]}, "registry:users[1] is 'a:b', but must be at most 63 letters", "ci-builder"),
     ({"users": [""]}, "registry:users[0] is '', but must be at most 63 letters", "ci-builder"),
@@ -180,18 +195,18 @@ MISTAKES = [
     ({"rotation": {"password": {"registry": 0}}}, "rotation.password.registry is 0, but must be at least 1", "2"),
     ({"rotation": {"password": {"ci": 2}}}, "only users of registry:users, not ci", "use one of registry"),
     ({"rotation": {"accesKey": 2}}, "registry:rotation.accesKey is 2, but there is no such setting", "use accessKey"),
-    ({"image": "registry"}, "name one release", "registry:3.1.1"),
-    ({"image": "registry:latest"}, "name one release", "registry:3.1.1"),
-    ({"image": "Registry:3.1.1"}, "be an image reference", "registry:3.1.1"),
-    ({"image": "registry:3.1.1@sha256:beef"}, "64 hexadecimal digits", "registry:3.1.1"),
+    ({"image": "registry"}, "name one release", "registry:3.1.2"),
+    ({"image": "registry:latest"}, "name one release", "registry:3.1.2"),
+    ({"image": "Registry:3.1.1"}, "be an image reference", "registry:3.1.2"),
+    ({"image": "registry:3.1.1@sha256:beef"}, "64 hexadecimal digits", "registry:3.1.2"),
     ({"controller": "DaemonSet"}, "'Deployment' or 'ReplicationController'", '"Deployment"'),
     ({"replicas": "0"}, "registry:replicas is '0', but must be at least 1", "registry:replicas 2"),
     ({"replicas": "two"}, "be a whole number", "registry:replicas 2"),
     ({"replicas": "2.5"}, "be a whole number", "registry:replicas 2"),
     ({"namespace": "Kube_System"}, "be a Kubernetes namespace", "kube-system"),
     ({"identity": "irsa"}, "registry:identity is 'irsa', but must be 'user'", '"user"'),
-    ({"chunkSize": 5242879}, "be at least 5242880", "registry:chunkSize 5242880"),
-    ({"chunkSize": 67108865}, "be at most 67108864", "registry:chunkSize 5242880"),
+    ({"chunkSize": 5242879}, "be at least 5242880", "registry:chunkSize 16777216"),
+    ({"chunkSize": 67108865}, "be at most 67108864", "registry:chunkSize 16777216"),
     ({"bucket": "images"}, "be an object", "--path registry:bucket.name my-images"),
     (
         {"bucket": {"name": "Images"}},
@@ -201,6 +216,7 @@ MISTAKES = [
     ({"bucket": {"name": "my.images"}}, "be 3 to 63 lower-case letters, digits and hyphens", "leave it out"),
     ({"bucket": {"name": "im"}}, "be 3 to 63", "leave it out"),
     ({"bucket": {"name": "images-s3alias"}}, "not use a prefix or suffix that S3 reserves", "choose another name"),
+    ({"bucket": {"name": "images-an"}}, "not use a prefix or suffix that S3 reserves", "choose another name"),
     ({"bucket": {"name": 7}}, "registry:bucket.name is 7, but must be text", "registry:bucket.name"),
     ({"bucket": {"protect": "x"}}, "registry:bucket.protect is 'x', but must be true or false", "bucket.protect true"),
     ({"bucket": {"forceDestroy": 2}}, "be true or false", "registry:bucket.forceDestroy false"),
