@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import boto3
 from botocore.config import Config
@@ -33,6 +33,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
 
 log = logging.getLogger("sandbox.aws")
+requests_log = logging.getLogger("sandbox.aws.requests")
+"""Every request; as S3's own access logs, it is kept where somebody asks for it."""
+requests_log.propagate = False
+
+REQUESTS = "aws-requests"
+"""The name of the log of requests."""
 
 ADMINISTRATOR = "administrator"
 ADMINISTRATOR_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
@@ -45,12 +51,26 @@ INSTANCE_TYPE = "m5.large"
 
 
 class RequestHandler(MotoRequestHandler):
-    """Logs failures of the emulation only, without the query, which may hold a presigned URL's signature."""
+    """Logs failures of the emulation, and every request apart: without the query's values, which may hold a signature.
+
+    A line of the requests' log: time, method, path, the query's names (a list's prefix with its value), status, how
+    it was signed (`header`, `presigned` or `unsigned`), and the client.
+    """
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Log a request that was answered with a 5xx status."""
+        """Log a request, and a 5xx status as an error."""
+        parts = urlsplit(self.path)
         if str(code).startswith("5"):
-            log.error("%s %s: %s", self.command, urlsplit(self.path).path, code)
+            log.error("%s %s: %s", self.command, parts.path, code)
+        query = parse_qsl(parts.query, keep_blank_values=True)
+        names = ",".join(f"prefix={value}" if name == "prefix" else name for name, value in query)
+        presigned = "presigned" if "X-Amz-Signature" in parts.query else "unsigned"
+        requests_log.info(
+            "%s %s %s %s %s %s",
+            self.command, parts.path, names or "-", str(code).split()[0],
+            "header" if "Authorization" in self.headers else presigned,
+            self.headers.get("User-Agent", "-").partition(" ")[0],
+        )  # fmt: skip
 
 
 def application() -> WSGIApplication:
@@ -159,6 +179,11 @@ def main(arguments: list[str]) -> None:
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
+    layout.logs.mkdir(parents=True, exist_ok=True)
+    to_file = logging.FileHandler(layout.logs / f"{REQUESTS}.log", mode="w")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
+    requests_log.addHandler(to_file)
+    requests_log.setLevel(logging.INFO)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

@@ -6,7 +6,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -72,21 +72,55 @@ class RegistryClient:
             assert digest_of(content) == blob["digest"]
         return digest_of(manifest)
 
-    def upload(self, repository: str, content: bytes, chunks: int = 1) -> list[str]:
-        """Push a blob in chunks; return every Location that the registry gave. Raises requests.RequestException."""
+    def upload(self, repository: str, content: bytes, sizes: Sequence[int] = ()) -> list[str]:
+        """Push a blob in chunks of these sizes in bytes, or as one; return every Location that the registry gave.
+
+        Raises requests.RequestException.
+        """
         response = self.request("POST", f"/v2/{repository}/blobs/uploads/")
         response.raise_for_status()
         locations = [response.headers["Location"]]
-        size = -(-len(content) // chunks)
-        for start in range(0, len(content), size):
-            chunk = content[start : start + size]
-            headers = {"Content-Range": f"{start}-{start + len(chunk) - 1}", "Content-Type": "application/octet-stream"}
+        start = 0
+        for size in sizes or [len(content)]:
+            chunk, start = content[start : start + size], start + size
+            headers = {"Content-Range": f"{start - size}-{start - 1}", "Content-Type": "application/octet-stream"}
             response = self.request("PATCH", self.absolute(locations[-1]), data=chunk, headers=headers)
             response.raise_for_status()
             locations.append(response.headers["Location"])
         response = self.request("PUT", self.absolute(locations[-1]), params={"digest": digest_of(content)})
         response.raise_for_status()
         return [*locations, response.headers["Location"]]
+
+    def copy(self, repository: str, tag: str, to: Iterable[tuple[str, str]]) -> None:
+        """Put an image of the registry under other repositories and tags too. Raises requests.RequestException."""
+        path = f"/v2/{repository}"
+        manifest = self.fetch(f"{path}/manifests/{tag}", headers={"Accept": f"{MANIFEST}, {OCI_MANIFEST}"})
+        listed = json.loads(manifest)
+        with self.session() as session:
+            for other, its_tag in to:
+                for blob in [listed["config"], *listed["layers"]] if other != repository else []:
+                    mount = {"mount": blob["digest"], "from": repository}
+                    url = f"{self.url}/v2/{other}/blobs/uploads/"
+                    mounted = session.post(url, params=mount, timeout=TIMEOUT_SECONDS)
+                    assert mounted.status_code == requests.codes.created, mounted.text
+                session.put(
+                    f"{self.url}/v2/{other}/manifests/{its_tag}",
+                    data=manifest,
+                    headers={"Content-Type": listed["mediaType"]},
+                    timeout=TIMEOUT_SECONDS,
+                ).raise_for_status()
+
+    def listed(self, path: str, key: str, page: int | None = None) -> list[str]:
+        """All that a list of the API has, `tags` or `repositories`; asked for in pages of so many entries."""
+        url, found = f"{self.url}{path}" + (f"?n={page}" if page else ""), []
+        with self.session() as session:
+            while url:
+                answer = session.get(url, timeout=TIMEOUT_SECONDS)
+                answer.raise_for_status()
+                found += answer.json()[key] or []
+                following = answer.links.get("next", {}).get("url")
+                url = following and self.absolute(following)
+        return found
 
     def absolute(self, location: str) -> str:
         return location if location.startswith("http") else self.url + location

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,10 @@ import requests
 from botocore.exceptions import ClientError
 
 from tests.end_to_end.images import pull, push
-from tests.end_to_end.registry_client import RegistryClient
+from tests.end_to_end.registry_client import RegistryClient, digest_of
 from tests.end_to_end.registry_stack import RegistryStack
 
+MEBIBYTE = 2**20
 HERE, ELSEWHERE = "127.0.0.0/8", "10.0.0.0/8"
 
 
@@ -26,6 +28,7 @@ def kms_key(stack: RegistryStack) -> str:
 def settings(kms_key: str) -> dict[str, Any]:
     return {
         "bucket": {"kmsKeyArn": kms_key, "versioning": True, "noncurrentVersionDays": 7},
+        "chunkSize": 5 * MEBIBYTE,
         "loadBalancer": {"internal": True, "allowedCidrs": [HERE], "idleTimeoutSeconds": 1200},
     }
 
@@ -53,7 +56,17 @@ def test_the_pods_run_where_only_restricted_ones_may(stack: RegistryStack) -> No
 
 def test_every_object_is_encrypted_with_the_kms_key(stack: RegistryStack, kms_key: str, tmp_path: Path) -> None:
     crane, image = stack.crane(), f"{stack.hostname}/app:1"
-    assert push(crane, image, tmp_path, count=2, size=12 * 2**20) == pull(crane, image, tmp_path)
+    assert push(crane, image, tmp_path, count=2, size=12 * MEBIBYTE) == pull(crane, image, tmp_path)
+    assert stack.encryptions() == {("aws:kms", kms_key)}
+
+
+@pytest.mark.parametrize("sizes", [(6, 6, 1), (1, 1, 1), (6, 1, 6)], ids=str)
+def test_an_upload_in_chunks_is_taken_and_encrypted_with_the_kms_key(
+    stack: RegistryStack, kms_key: str, sizes: tuple[int, ...]
+) -> None:
+    content = os.urandom(sum(sizes) * MEBIBYTE)
+    client(stack).upload("chunked", content, sizes=[size * MEBIBYTE for size in sizes])
+    assert client(stack).fetch(f"/v2/chunked/blobs/{digest_of(content)}") == content
     assert stack.encryptions() == {("aws:kms", kms_key)}
 
 

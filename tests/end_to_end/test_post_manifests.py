@@ -15,7 +15,9 @@ from tests.end_to_end.registry_stack import POST, RegistryStack
 
 MANIFESTS = Path(__file__).parent / "post"
 NAMESPACE = "the-post"
+POSTS_CHUNK_SIZE = 5242880
 ABSENT = None
+BALANCER = ".metadata.annotations.service.beta.kubernetes.io/aws-load-balancer-"
 GIVEN_BY_THE_CLUSTER = {
     *("uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "namespace"),
     *("clusterIP", "clusterIPs", "nodePort", "finalizers"),
@@ -24,7 +26,7 @@ GIVEN_BY_THE_CLUSTER = {
 
 @pytest.fixture(autouse=True, scope="module")
 def deployed(stack: RegistryStack) -> Iterator[None]:
-    stack.up(**POST, controller="ReplicationController", replicas=1)
+    stack.up(**POST, controller="ReplicationController", replicas=1, chunkSize=POSTS_CHUNK_SIZE)
     apply_the_posts(stack)
     yield
     stack.sandbox.kubectl("delete", "namespace", NAMESPACE)
@@ -81,9 +83,14 @@ def differences(stack: RegistryStack, kind: str, name: str) -> dict[str, tuple[A
     }
 
 
-def test_the_service_is_the_posts_but_for_the_idle_timeout(stack: RegistryStack) -> None:
+def test_the_service_is_the_posts_but_for_what_its_load_balancer_gains(stack: RegistryStack) -> None:
+    tags = f"project=registry,stack={stack.name},registry={stack.hostname}"
     assert differences(stack, "service", "kube-registry") == {
-        ".metadata.annotations.service.beta.kubernetes.io/aws-load-balancer-connection-idle-timeout": (ABSENT, "900"),
+        f"{BALANCER}connection-idle-timeout": (ABSENT, "900"),
+        f"{BALANCER}connection-draining-enabled": (ABSENT, "true"),
+        f"{BALANCER}connection-draining-timeout": (ABSENT, "300"),
+        f"{BALANCER}cross-zone-load-balancing-enabled": (ABSENT, "true"),
+        f"{BALANCER}additional-resource-tags": (ABSENT, tags),
     }
 
 
@@ -103,7 +110,16 @@ def test_the_replication_controller_is_the_posts_but_for_what_is_better(stack: R
             *(f"{registry}.env[REGISTRY_HEALTH", f"{registry}.env[REGISTRY_HTTP_DRAINTIMEOUT]"),
             f"{pod}.terminationGracePeriodSeconds",
         ),
-        "requests and limits": (f"{registry}.resources",),
+        "requests and limits": (f"{registry}.resources", f"{registry}.env[GOMEMLIMIT]"),
+        "logs in one format, and no traces": (
+            *(f"{registry}.env[REGISTRY_LOG_{part}" for part in ("LEVEL", "FORMATTER", "ACCESSLOG_DISABLED")),
+            f"{registry}.env[OTEL_TRACES_EXPORTER]",
+        ),
+        "fewer requests to S3, and to the region's own endpoints": (
+            f"{registry}.env[REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR]",
+            f"{registry}.env[AWS_S3_US_EAST_1_REGIONAL_ENDPOINT]",
+            f"{registry}.env[AWS_STS_REGIONAL_ENDPOINTS]",
+        ),
         "security": (
             *(f"{registry}.securityContext", f"{pod}.securityContext", f"{pod}.enableServiceLinks"),
             *(f"{pod}.serviceAccount", f"{pod}.automountServiceAccountToken"),

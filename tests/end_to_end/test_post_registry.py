@@ -18,6 +18,17 @@ from tests.end_to_end.registry_stack import POST, RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
 
 MEBIBYTE = 2**20
+TAGS = sorted(
+    f"{prefix}{version}{suffix}"
+    for prefix in ("", "v")
+    for version in ("1", "1.1", "1.10", "1.10.1", "10", "11", "110", "2", "2.0")
+    for suffix in ("", "-rc")
+)
+"""Tags that begin with one another."""
+REPOSITORIES = sorted(
+    f"{name}{suffix}" for name in (f"team/app{number}" for number in range(40)) for suffix in ("", "-bar", "/bar")
+)
+"""Repositories whose names begin with one another."""
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -40,6 +51,29 @@ def test_an_image_is_pushed_and_pulled_by_the_registrys_name(stack: RegistryStac
     crane, image = stack.crane(), f"{stack.hostname}/app:1"
     assert stack.outputs["url"] == f"http://{stack.hostname}"
     assert push(crane, image, tmp_path) == pull(crane, image, tmp_path)
+
+
+def test_every_tag_is_listed_also_one_that_begins_with_another(stack: RegistryStack, tmp_path: Path) -> None:
+    crane, client = stack.crane(), RegistryClient(stack)
+    push(crane, f"{stack.hostname}/tagged:1", tmp_path)
+    client.copy("tagged", "1", [("tagged", tag) for tag in TAGS])
+    assert len(TAGS) > 30
+    assert sorted(crane("ls", f"{stack.hostname}/tagged").split()) == TAGS
+    for page in (None, 1, 7, len(TAGS), 1000):
+        assert client.listed("/v2/tagged/tags/list", "tags", page) == TAGS, page
+
+
+def test_every_repository_is_listed_in_one_list_and_in_pages(stack: RegistryStack, tmp_path: Path) -> None:
+    crane, client = stack.crane(), RegistryClient(stack)
+    push(crane, f"{stack.hostname}/team/app:1", tmp_path)
+    client.copy("team/app", "1", [(repository, "1") for repository in REPOSITORIES])
+    assert len(REPOSITORIES) == 120
+    for listed in (
+        crane("catalog", stack.hostname).split(),
+        *(client.listed("/v2/_catalog", "repositories", page) for page in (None, 7, 100, 1000)),
+    ):
+        assert len(listed) == len(set(listed))
+        assert sorted(set(listed) & set(REPOSITORIES)) == REPOSITORIES
 
 
 def test_every_object_is_encrypted_and_none_is_readable_without_credentials(stack: RegistryStack) -> None:
@@ -95,7 +129,7 @@ def test_no_secret_is_anywhere_in_plain_text(stack: RegistryStack) -> None:
 
 UPDATES = [
     ({"replicas": 3}, {"registry-deployment": "update"}),
-    ({"chunkSize": 10485760}, {"registry-deployment": "update"}),
+    ({"chunkSize": 5242880}, {"registry-deployment": "update"}),
     ({"image": "registry:2.8.3"}, {"registry-deployment": "update"}),
     (
         {"controller": "ReplicationController"},

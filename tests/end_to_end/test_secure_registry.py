@@ -14,6 +14,7 @@ from tests.end_to_end.registry_client import RegistryClient, Repeatedly
 from tests.end_to_end.registry_stack import POST, RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
 
+MEBIBYTE = 2**20
 USERS = {"users": ["registry", "ci"]}
 
 
@@ -61,12 +62,12 @@ def test_without_the_right_password_nothing_is_pushed_or_pulled(stack: RegistryS
 
 
 def test_every_location_is_https_and_good_for_an_upload_in_chunks(stack: RegistryStack) -> None:
-    locations = client(stack).upload("chunked", bytes(range(256)) * 80_000, chunks=3)
+    locations = client(stack).upload("chunked", bytes(3 * MEBIBYTE), sizes=[MEBIBYTE] * 3)
     assert len(locations) == 5
     assert [one for one in locations if not one.startswith(f"https://{stack.hostname}/v2/chunked/")] == []
 
 
-def test_the_load_balancer_ends_tls_on_443_with_the_issued_certificate_and_80_is_not_served(
+def test_the_load_balancer_ends_tls_on_443_drains_and_is_the_stacks_and_80_is_not_served(
     stack: RegistryStack,
 ) -> None:
     balancer, elb = stack.balancer(), stack.sandbox.aws("elb")
@@ -85,6 +86,11 @@ def test_the_load_balancer_ends_tls_on_443_with_the_issued_certificate_and_80_is
     ]
     attributes = elb.describe_load_balancer_attributes(LoadBalancerName=name)["LoadBalancerAttributes"]
     assert attributes["ConnectionSettings"]["IdleTimeout"] == 900
+    assert attributes["ConnectionDraining"] == {"Enabled": True, "Timeout": 300}
+    assert attributes["CrossZoneLoadBalancing"] == {"Enabled": True}
+    (tagged,) = elb.describe_tags(LoadBalancerNames=[name])["TagDescriptions"]
+    tags = {tag["Key"]: tag["Value"] for tag in tagged["Tags"]}
+    assert tags.items() >= {"project": "registry", "stack": stack.name, "registry": stack.hostname}.items()
 
     refused = RegistryClient(stack).request("GET", f"http://{stack.hostname}/v2/")
     assert refused.status_code == 502

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from botocore.auth import S3SigV4Auth
+from botocore.auth import S3SigV4Auth, S3SigV4QueryAuth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
@@ -50,6 +50,34 @@ def test_only_failures_of_the_emulation_are_logged_and_without_their_query(
     logged = [record.getMessage() for record in caplog.records if record.name == "sandbox.aws"]
     assert logged == [f"PATCH /{bucket}: 500"]
     assert "in-query" not in caplog.text
+
+
+@pytest.mark.sandbox
+def test_every_request_is_in_a_log_of_its_own_without_a_value_of_its_query(
+    cloud_process: CloudProcess, administrator: Callable[[str], Any]
+) -> None:
+    s3 = administrator("s3")
+    s3.create_bucket(Bucket="logged")
+    s3.put_object(Bucket="logged", Key="some/key", Body=b"x")
+    s3.list_objects_v2(Bucket="logged", Prefix="some/")
+    account, url = cloud_process.account(), f"{cloud_process.layout.cloud_url}/logged/some/key"
+    request = AWSRequest("GET", url)
+    credentials = Credentials(account.access_key_id, account.secret_access_key)
+    S3SigV4QueryAuth(credentials, "s3", "us-east-1", expires=60).add_auth(request)
+    with requests.Session() as session:
+        session.trust_env = False
+        assert session.get(str(request.url), timeout=10).content == b"x"
+    lines = (cloud_process.layout.logs / "aws-requests.log").read_text().splitlines()
+    logged = [line.split()[1:6] for line in lines if " /logged" in line]
+    assert logged[:3] == [
+        ["PUT", "/logged", "-", "200", "header"],
+        ["PUT", "/logged/some/key", "-", "200", "header"],
+        ["GET", "/logged", "list-type,prefix=some/,encoding-type", "200", "header"],
+    ]
+    (presigned,) = logged[3:]
+    assert (presigned[:2], presigned[3:]) == (["GET", "/logged/some/key"], ["200", "presigned"])
+    assert "Signature" in presigned[2]
+    assert str(request.url).rpartition("=")[2] not in "\n".join(lines)
 
 
 @pytest.mark.sandbox
