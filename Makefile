@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: sandbox sandbox-down env unit types unit-tests test format
+.PHONY: sandbox sandbox-down env unit types unit-tests test upgrade format
 
 sandbox: $(VENV)/installed  ## everything from nothing: tools, sandbox, pulumi up, an image pushed and pulled
 	@$(BIN)/python -m sandbox show
@@ -29,6 +29,9 @@ unit-tests: $(VENV)/installed
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools
 	$(BIN)/pytest -m sandbox
+
+upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of that commit comes along, under pulls and pushes
+	@$(BIN)/python -m tests.upgrade --from "$(FROM)"
 
 format: $(VENV)/installed
 	$(BIN)/ruff format .

@@ -11,6 +11,8 @@ from sandbox.lifecycle import CHECKOUT
 from sandbox.tools.build import Toolchain
 
 STACK = "sandbox"
+PROGRAM = ("Pulumi.yaml", "__main__.py", "registry")
+"""What a checkout's program is made of."""
 
 
 def open_stack(
@@ -35,16 +37,16 @@ def open_stack(
     return automation.create_or_select_stack(name, work_dir=str(project), opts=options)
 
 
-def project_directory(layout: Layout, directory: Path) -> Path:
-    """A project in `directory` with the same program as the checkout, and settings of its own for the stack `sandbox`.
+def project_directory(layout: Layout, directory: Path, checkout: Path = CHECKOUT) -> Path:
+    """A project in `directory` with the program of `checkout`, and settings of its own for the stack `sandbox`.
 
-    They are the checkout's, but that the bucket is at the emulated S3 of `layout`.
+    They are the checkout's, but that the bucket is at the emulated S3 of `layout`. Stack files that are there stay.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for part in ("Pulumi.yaml", "__main__.py", "registry"):
+    for part in PROGRAM:
         link = directory / part
-        if not link.exists():
-            link.symlink_to(CHECKOUT / part)
-    settings = (CHECKOUT / f"Pulumi.{STACK}.yaml").read_text()
+        link.unlink(missing_ok=True)
+        link.symlink_to(checkout / part)
+    settings = (checkout / f"Pulumi.{STACK}.yaml").read_text()
     (directory / f"Pulumi.{STACK}.yaml").write_text(settings.replace(Layout().address, layout.address))
     return directory

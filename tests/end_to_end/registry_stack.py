@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from pulumi import automation
 
 from sandbox.aws import server
 from sandbox.demonstration import Crane
 from sandbox.layout import DOMAIN, Account, Layout
-from sandbox.lifecycle import Steps, down, up
+from sandbox.lifecycle import CHECKOUT, Steps, down, up
 from sandbox.processes import wait_until
 from sandbox.stack import open_stack, project_directory
 from sandbox.tools.build import Toolchain
+from tests.end_to_end.operations import Operations
 
 POST: dict[str, Any] = {"tls": "none", "users": []}
 """The registry of the post: by plain HTTP, for everyone."""
-UNCHANGED = {automation.OpType.SAME, automation.OpType.READ}
 
 
 @dataclass(frozen=True)
@@ -80,14 +79,18 @@ class RegistryStack:
     sandbox: Sandbox
     name: str
     directory: Path
+    checkout: Path = CHECKOUT
+    """Whose program it is; another one can take over, see `take_program`."""
     outputs: dict[str, Any] = field(default_factory=dict)
     """By name, the secret ones too."""
     secret_outputs: set[str] = field(default_factory=set)
     output: str = ""
     """All that the engine has printed."""
+    operations: Operations = field(default_factory=Operations)
+    """What the last `up` did."""
 
     def __post_init__(self) -> None:
-        self.project = project_directory(self.sandbox.layout, self.directory)
+        self.project = project_directory(self.sandbox.layout, self.directory, self.checkout)
         self.settings = yaml.safe_load((self.project / "Pulumi.sandbox.yaml").read_text())["config"]
         self.settings |= {"registry:hostname": self.hostname, "registry:namespace": self.name}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
@@ -104,13 +107,20 @@ class RegistryStack:
     def bucket(self) -> str:
         return self.outputs["bucketName"]
 
+    def take_program(self, checkout: Path) -> None:
+        """From now on run the program of another checkout on this stack; the settings stay."""
+        self.project = project_directory(self.sandbox.layout, self.directory, checkout)
+
     def up(self, **settings: Any) -> dict[str, Any]:
         """Run `pulumi up` with these settings and no others, and return the outputs.
 
         `bucket` is added to the sandbox's settings of the bucket. Raises automation.CommandError.
         """
         self._configure(settings)
-        result = self._stack.up(on_output=self._print, on_error=self._print, color="never")
+        self.operations = Operations()
+        result = self._stack.up(
+            on_output=self._print, on_error=self._print, on_event=self.operations.note, color="never"
+        )
         self.outputs = {name: output.value for name, output in result.outputs.items()}
         self.secret_outputs = {name for name, output in result.outputs.items() if output.secret}
         return self.outputs
@@ -121,17 +131,9 @@ class RegistryStack:
         Steps of a replacement are one `replace`.
         """
         self._configure(settings)
-        found: dict[str, str] = {}
-
-        def note(event: automation.EngineEvent) -> None:
-            metadata = event.resource_pre_event.metadata if event.resource_pre_event else None
-            if metadata and metadata.op not in UNCHANGED and not metadata.type.startswith("pulumi:providers:"):
-                operation = str(metadata.op.value)
-                name = metadata.urn.rpartition("::")[2]
-                found[name] = "replace" if "replace" in operation else operation
-
-        self._stack.preview(on_output=self._print, on_error=self._print, on_event=note, color="never")
-        return found
+        operations = Operations()
+        self._stack.preview(on_output=self._print, on_error=self._print, on_event=operations.note, color="never")
+        return operations.changes()
 
     def destroy(self) -> None:
         """Run `pulumi destroy`. Raises automation.CommandError."""
