@@ -1,4 +1,4 @@
-"""Fixtures of the product's tests."""
+"""Fixtures of all tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.layout import Account, Layout
+from sandbox.layout import Account, Layout, cache_directory
 from tests.mock_engine import PLAIN, Deploy, Deployed, run_program
 
 
@@ -22,6 +22,18 @@ def _nothing_of_the_users_sandbox() -> Iterator[None]:
         if "AWS_ENDPOINT_URL" in os.environ:
             for name in Layout().client_environment(account, Path()).keys() - {"PATH"}:
                 patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Sandboxes of the tests are apart from the user's, and from those of other workers; the tools are shared."""
+    tools = cache_directory() / "tools"
+    tools.mkdir(parents=True, exist_ok=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        cache_directory().mkdir()
+        (cache_directory() / "tools").symlink_to(tools)
         yield
 
 

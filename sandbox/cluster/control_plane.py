@@ -24,7 +24,7 @@ from sandbox.processes import start, wait_until
 SERVICE_NETWORK = "172.20.0.0/16"
 """The Services' addresses: what EKS takes for clusters in 10.0.0.0/8."""
 ADMINISTRATORS = "system:masters"
-READY_SECONDS = 60.0
+READY_SECONDS = 180.0
 SERVICE_SYNCS = 2
 AWS_SERVICES = ("EC2", "Elastic Load Balancing", "Elastic Load Balancing v2")
 """The services that the cloud controller manager calls, by the service ids of the AWS SDK for Go."""

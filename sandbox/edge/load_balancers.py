@@ -160,7 +160,7 @@ def client(service: str, url: str, account: Account) -> Any:
     return boto3.Session(account.access_key_id, account.secret_access_key, region_name=REGION).client(
         service,
         endpoint_url=url,
-        config=Config(proxies={}, connect_timeout=2, read_timeout=10, max_pool_connections=20),
+        config=Config(proxies={}, connect_timeout=10, read_timeout=60, max_pool_connections=20),
     )
 
 

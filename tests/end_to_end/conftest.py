@@ -8,10 +8,8 @@ import pytest
 
 from sandbox.layout import Layout
 from sandbox.tools.build import toolchain
+from tests import networks
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
-
-NETWORK = 110
-"""The loopback network of these tests' sandbox, 127.110.0.0/16."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -22,12 +20,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    tools = toolchain()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        with running_sandbox(Layout("end-to-end", NETWORK), tools) as running:
-            yield running
+def sandbox() -> Iterator[Sandbox]:
+    with running_sandbox(Layout("end-to-end", networks.END_TO_END), toolchain()) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")

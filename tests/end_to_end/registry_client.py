@@ -13,8 +13,8 @@ from typing import Any, Self
 import requests
 
 from tests.end_to_end.registry_stack import RegistryStack
+from tests.waiting import PATIENCE_SECONDS
 
-TIMEOUT_SECONDS = 30
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 OCI_MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -46,7 +46,7 @@ class RegistryClient:
         """One request to the registry; `path` is below the registry's URL, or a URL of its own."""
         url = path if path.startswith("http") else self.url + path
         with self.session() as session:
-            return session.request(method, url, timeout=TIMEOUT_SECONDS, allow_redirects=False, **arguments)
+            return session.request(method, url, timeout=PATIENCE_SECONDS, allow_redirects=False, **arguments)
 
     def fetch(self, path: str, **arguments: Any) -> bytes:
         """The content at `path`; from S3, if the registry says so. Raises requests.RequestException."""
@@ -55,7 +55,7 @@ class RegistryClient:
             direct = requests.Session()
             direct.trust_env = False
             verify = str(self.stack.sandbox.layout.authority_certificate)
-            response = direct.get(response.headers["Location"], verify=verify, timeout=TIMEOUT_SECONDS)
+            response = direct.get(response.headers["Location"], verify=verify, timeout=PATIENCE_SECONDS)
         response.raise_for_status()
         return response.content
 

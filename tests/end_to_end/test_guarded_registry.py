@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from tests.end_to_end.images import pull, push
 from tests.end_to_end.registry_client import RegistryClient, digest_of
 from tests.end_to_end.registry_stack import RegistryStack
+from tests.waiting import wait_for
 
 MEBIBYTE = 2**20
 HERE, ELSEWHERE = "127.0.0.0/8", "10.0.0.0/8"
@@ -125,8 +126,16 @@ def test_another_scheme_makes_another_load_balancer_and_other_ranges_shut_client
     stack.up(**changed)
     assert stack.balancer()["Scheme"] == "internet-facing"
     assert stack.outputs["loadBalancerHostname"] != old
-    with pytest.raises(requests.exceptions.RequestException):
-        client(stack).request("GET", "/v2/")
+    wait_for(lambda: not is_admitted(stack), "refusal of clients from elsewhere")
 
     stack.up(**changed | {"loadBalancer": {"internal": False, "allowedCidrs": [HERE, ELSEWHERE]}})
+    wait_for(lambda: is_admitted(stack), "admission of clients")
     assert client(stack).pull("app", "1")
+
+
+def is_admitted(stack: RegistryStack) -> bool:
+    """Whether the load balancer lets this machine in; the cloud controller follows a Service later."""
+    try:
+        return client(stack).request("GET", "/v2/").ok
+    except requests.exceptions.RequestException:
+        return False

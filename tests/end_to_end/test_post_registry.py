@@ -11,11 +11,12 @@ import requests
 from botocore.exceptions import ClientError
 from pulumi import automation
 
-from sandbox.processes import log_file, wait_until
+from sandbox.processes import log_file
 from tests.end_to_end.images import pull, push
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly
 from tests.end_to_end.registry_stack import POST, RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 MEBIBYTE = 2**20
 TAGS = sorted(
@@ -81,7 +82,9 @@ def test_every_object_is_encrypted_and_none_is_readable_without_credentials(stac
     url = stack.sandbox.layout.cloud_tls_url
     for key in stack.objects():
         answer = requests.get(
-            f"{url}/{stack.bucket}/{key}", verify=str(stack.sandbox.layout.authority_certificate), timeout=10
+            f"{url}/{stack.bucket}/{key}",
+            verify=str(stack.sandbox.layout.authority_certificate),
+            timeout=PATIENCE_SECONDS,
         )
         assert answer.status_code == 403, key
 
@@ -92,13 +95,13 @@ def test_200_mb_go_up_while_pods_take_turns_and_one_is_deleted(stack: RegistrySt
     pushed: list[str] = []
     thread = threading.Thread(target=lambda: pushed.append(push(crane, image, tmp_path, 8, 25 * MEBIBYTE)))
     thread.start()
-    wait_until(lambda: len(requests_in_the_edges_log(stack, "PATCH")) > before, 60, "a layer under way")
+    wait_for(lambda: len(requests_in_the_edges_log(stack, "PATCH")) > before, "layer under way")
     victim = stack.pods()[0]["metadata"]["name"]
     stack.sandbox.kubectl("delete", "pod", victim, "--namespace", stack.name, "--wait=false")
-    thread.join(timeout=180)
+    thread.join()
     assert pushed == [pull(crane, image, tmp_path)]
     assert len(set(requests_in_the_edges_log(stack, "PATCH")[before:])) > 1
-    wait_until(lambda: len(stack.pods()) == 2, 60, "the deleted pod's successor")
+    wait_for(lambda: len(stack.pods()) == 2, "successor of the deleted pod")
 
 
 def test_the_registrys_key_is_good_for_its_bucket_and_nothing_else(stack: RegistryStack) -> None:
@@ -196,5 +199,7 @@ def test_destroying_leaves_nothing(stack: RegistryStack) -> None:
     assert balancer not in [one["DNSName"] for one in balancers]
     records = aws("route53").list_resource_record_sets(HostedZoneId=stack.sandbox.account.zone_id)["ResourceRecordSets"]
     assert f"{stack.hostname}." not in [record["Name"] for record in records]
-    left = stack.sandbox.get("all,secrets,networkpolicies,endpointslices", "--namespace", stack.name)["items"]
-    assert [one["metadata"]["name"] for one in left] == []
+    kinds = "all,secrets,networkpolicies,endpointslices"
+    get = stack.sandbox.get
+    # The cluster's own controllers collect what was made of the stack's objects.
+    wait_for(lambda: get(kinds, "--namespace", stack.name)["items"] == [], "end of all objects")

@@ -13,32 +13,28 @@ import psutil
 import pytest
 
 from sandbox.aws import server
-from sandbox.layout import Account, Layout, cache_directory
+from sandbox.layout import Account, Layout
 from sandbox.processes import running
 from sandbox.tools.build import toolchain
+from tests import networks
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
-LAYOUT = Layout("command", 111)
+LAYOUT = Layout("command", networks.COMMAND)
 CHECKOUT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cache directory of its own, but for the tools."""
-    tools = toolchain().directory.parent
-    directory = tmp_path_factory.mktemp("cache")
-    mine = directory / cache_directory().name
-    mine.mkdir()
-    (mine / "tools").symlink_to(tools)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(directory))
-        yield
-        sandbox("down")
+def stopped() -> Iterator[None]:
+    """In the end nothing runs; the tools are built before, however long that takes."""
+    toolchain()
+    yield
+    sandbox("down")
 
 
 def sandbox(command: str) -> str:
     """What `python -m sandbox COMMAND` prints."""
     argv = [sys.executable, "-m", "sandbox", "--name", LAYOUT.name, "--network", str(LAYOUT.network), command]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=5 * PATIENCE_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -62,7 +58,9 @@ def test_one_command_shows_the_whole_product() -> None:
 
 def test_the_environment_trusts_the_sandbox_and_is_logged_in() -> None:
     script = f"{sandbox('env')}crane digest registry.sandbox.test/hello:1"
-    digest = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=60, check=False)
+    digest = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert digest.stdout.startswith("sha256:"), digest.stderr
 
 
@@ -91,6 +89,7 @@ def test_destroy_leaves_nothing_in_aws() -> None:
 def test_a_sandbox_that_was_killed_starts_again() -> None:
     for process in running(LAYOUT):
         psutil.Process(process.pid).kill()
+    wait_for(lambda: running(LAYOUT) == [], "end of what was killed")
     sandbox("up")
     assert {"aws", "kube-apiserver", "node", "edge"} <= {process.name for process in running(LAYOUT)}
 

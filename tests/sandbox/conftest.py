@@ -12,7 +12,8 @@ from sandbox.authority import Authority
 from sandbox.aws import server
 from sandbox.layout import Layout
 from sandbox.tools.build import Toolchain, toolchain
-from tests.sandbox.aws.emulated_aws import NETWORK, CloudProcess, EmulatedAws, Key, free_port, running_cloud
+from tests import networks
+from tests.sandbox.aws.emulated_aws import CloudProcess, EmulatedAws, Key, running_cloud
 from tests.sandbox.edge.world import World, running_world
 
 
@@ -30,17 +31,14 @@ async def world() -> AsyncIterator[World]:
 
 
 @pytest.fixture(scope="session")
-def aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        layout = Layout(name="in-process")
-        tls = Authority.open(layout).server_context("127.0.0.1")
-        certificate = layout.authority_certificate
-    url, tls_url = f"http://127.0.0.1:{free_port()}", f"https://127.0.0.1:{free_port()}"
+def aws() -> Iterator[EmulatedAws]:
+    layout = Layout(name="in-process", network=networks.CLOUD_IN_PROCESS)
+    tls = Authority.open(layout).server_context(layout.address)
+    url, tls_url = layout.cloud_url, layout.cloud_tls_url
     app = server.application()
     with server.serving(app, url), server.serving(app, tls_url, tls):
         administrator = Key(server.ADMINISTRATOR, *server.make_administrator(url))
-        yield EmulatedAws(url, tls_url, certificate, administrator)
+        yield EmulatedAws(url, tls_url, layout.authority_certificate, administrator)
 
 
 @pytest.fixture(scope="session")
@@ -49,14 +47,12 @@ def tools() -> Toolchain:
 
 
 @pytest.fixture(scope="session")
-def cloud_process(tools: Toolchain, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
-    """The emulated AWS as a process of its own; `tools` come first, from the user's cache directory."""
-    layout = Layout(name="test-cloud", network=NETWORK)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        with running_cloud(layout, tmp_path_factory.mktemp("logs") / "aws.log") as process:
-            process.account()
-            yield process
+def cloud_process(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CloudProcess]:
+    """The emulated AWS as a process of its own."""
+    layout = Layout(name="cloud", network=networks.CLOUD)
+    with running_cloud(layout, tmp_path_factory.mktemp("logs") / "aws.log") as process:
+        process.account()
+        yield process
 
 
 @pytest.fixture(scope="session")

@@ -13,12 +13,13 @@ import pytest
 from sandbox import processes
 from sandbox.layout import Layout
 from sandbox.processes import ProcessError, log_file, running, start, stop, wait_until
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
-SLEEP = [sys.executable, "-c", "import time; print('started', flush=True); time.sleep(60)"]
+SLEEP = [sys.executable, "-c", "import time; print('started', flush=True); time.sleep(600)"]
 DEAF = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)",
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
 ]
 
 
@@ -32,7 +33,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layout]:
 
 
 def says(layout: Layout, name: str, text: str) -> None:
-    wait_until(lambda: text in log_file(layout, name).read_text(), 10, text, layout=layout, name=name)
+    wait_until(lambda: text in log_file(layout, name).read_text(), PATIENCE_SECONDS, text, layout=layout, name=name)
 
 
 def names(layout: Layout) -> list[str]:
@@ -41,7 +42,7 @@ def names(layout: Layout) -> list[str]:
 
 def test_a_process_has_a_session_a_log_and_exactly_its_environment(layout: Layout) -> None:
     show = "import os; print(dict(os.environ).get('A'), 'HOME' in os.environ, os.getsid(0) == os.getpid(), flush=True)"
-    process = start(layout, "one", [sys.executable, "-c", f"{show}\nimport time; time.sleep(60)"], {"A": "1"})
+    process = start(layout, "one", [sys.executable, "-c", f"{show}\nimport time; time.sleep(600)"], {"A": "1"})
     says(layout, "one", "1 False True")
     assert psutil.Process(process.pid).cwd() == str(layout.directory)
     assert running(layout) == [process]
@@ -65,13 +66,13 @@ def test_what_ignores_sigterm_is_killed(layout: Layout) -> None:
     process = start(layout, "deaf", DEAF, {})
     says(layout, "deaf", "deaf")
     assert stop(layout) == ["deaf"]
-    assert not psutil.pid_exists(process.pid)
+    wait_for(lambda: not psutil.pid_exists(process.pid), "end of what was killed")
 
 
 def test_a_process_that_has_died_is_forgotten_and_can_be_started_again(layout: Layout) -> None:
     process = start(layout, "one", SLEEP, {})
     os.kill(process.pid, signal.SIGKILL)
-    wait_until(lambda: not running(layout), 10, "the end of one")
+    wait_for(lambda: not running(layout), "end of one")
     assert start(layout, "one", SLEEP, {}).pid != process.pid
 
 
@@ -95,7 +96,7 @@ def test_a_program_that_is_not_there_is_named(layout: Layout) -> None:
 def test_waiting_for_a_process_that_ends_shows_the_end_of_its_log(layout: Layout) -> None:
     start(layout, "one", [sys.executable, "-c", "raise SystemExit('no such setting')"], {})
     with pytest.raises(ProcessError, match=r"one ready: process one has ended\n.*one.log ends:\nno such setting"):
-        wait_until(lambda: False, 10, "one ready", layout=layout, name="one")
+        wait_until(lambda: False, PATIENCE_SECONDS, "one ready", layout=layout, name="one")
 
 
 def test_waiting_too_long_says_how_long() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 import functools
 import json
 import signal
-import socket
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,9 +19,7 @@ from botocore.config import Config
 
 import sandbox
 from sandbox.layout import REGION, Account, Layout
-
-NETWORK = 101
-"""The loopback network of the tests' emulated AWS, 127.101.0.0/16."""
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 @dataclass(frozen=True)
@@ -85,20 +81,6 @@ class EmulatedAws:
         return name
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, f"no {what} within {seconds} s"
-        time.sleep(0.05)
-    return found
-
-
 class CloudProcess:
     """The emulated AWS as the sandbox runs it, with its stderr in `log`."""
 
@@ -119,7 +101,7 @@ class CloudProcess:
 
     def end(self) -> int:
         self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(timeout=5)
+        return self.popen.wait(PATIENCE_SECONDS)
 
 
 @contextmanager

@@ -17,9 +17,9 @@ from botocore.exceptions import ClientError
 
 from sandbox.aws import server
 from sandbox.layout import Layout
-from tests.sandbox.aws.emulated_aws import NETWORK, CloudProcess, EmulatedAws, running_cloud, wait_for
-
-OTHER_NETWORK = NETWORK + 1
+from tests import networks
+from tests.sandbox.aws.emulated_aws import CloudProcess, EmulatedAws, running_cloud
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 
 def accepts(url: str) -> bool:
@@ -46,7 +46,7 @@ def test_only_failures_of_the_emulation_are_logged_and_without_their_query(
     S3SigV4Auth(Credentials(aws.administrator.id, aws.administrator.secret), "s3", "us-east-1").add_auth(request)
     with requests.Session() as session:
         session.trust_env = False
-        assert session.patch(url, headers=dict(request.headers), timeout=10).status_code == 500
+        assert session.patch(url, headers=dict(request.headers), timeout=PATIENCE_SECONDS).status_code == 500
     logged = [record.getMessage() for record in caplog.records if record.name == "sandbox.aws"]
     assert logged == [f"PATCH /{bucket}: 500"]
     assert "in-query" not in caplog.text
@@ -126,7 +126,7 @@ def test_the_domains_zone_is_public(cloud_process: CloudProcess, administrator: 
 @pytest.mark.sandbox
 def test_sigterm_ends_the_cloud_and_a_new_one_starts_afresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    layout = Layout(name="test-cloud-ends", network=OTHER_NETWORK)
+    layout = Layout(name="test-cloud-ends", network=networks.OTHER_CLOUD)
     keys, authorities = [], []
     for _ in range(2):
         with running_cloud(layout, tmp_path / "aws.log") as process:
@@ -139,7 +139,7 @@ def test_sigterm_ends_the_cloud_and_a_new_one_starts_afresh(tmp_path: Path, monk
     assert keys[0] != keys[1]
     assert authorities[0] == authorities[1]
     log = (tmp_path / "aws.log").read_text()
-    assert f"is ready on http://127.{OTHER_NETWORK}.0.1:4566" in log
+    assert f"is ready on http://127.{networks.OTHER_CLOUD}.0.1:4566" in log
     assert not [key for key in keys if key in log]
 
 
@@ -148,7 +148,7 @@ def test_an_account_left_by_a_killed_cloud_is_not_taken_for_a_ready_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    layout = Layout(name="test-cloud-killed", network=OTHER_NETWORK)
+    layout = Layout(name="test-cloud-killed", network=networks.OTHER_CLOUD)
     with running_cloud(layout, tmp_path / "aws.log") as process:
         left = process.account()
         process.popen.kill()

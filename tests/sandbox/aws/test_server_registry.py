@@ -21,7 +21,8 @@ import pytest
 
 from sandbox.layout import Layout
 from sandbox.tools.build import Toolchain
-from tests.sandbox.aws.emulated_aws import CloudProcess, wait_for
+from tests.sandbox.aws.emulated_aws import CloudProcess
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 REGISTRY_SECRET = "registryhttpsecret"
 
@@ -109,14 +110,16 @@ class Registry:
     def _answers(self) -> bool:
         try:
             direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            return direct.open(f"http://{self.host}/v2/", timeout=5).status == 200
+            return direct.open(f"http://{self.host}/v2/", timeout=PATIENCE_SECONDS).status == 200
         except OSError:
             return False
 
     def crane(self, *arguments: str, fails: bool = False) -> str:
         environment = {"HOME": str(self.directory), "SSL_CERT_FILE": self.environment["SSL_CERT_FILE"]}
         command = [self.tools.binaries / "crane", *arguments, "--insecure"]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+        )
         assert (done.returncode != 0) == fails, done.stderr
         return done.stdout.strip() if not fails else done.stderr
 
@@ -175,7 +178,7 @@ def no_redirect(url: str) -> str:
             return None
 
     with pytest.raises(urllib.error.HTTPError) as caught:
-        urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(url, timeout=10)
+        urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open(url, timeout=PATIENCE_SECONDS)
     assert caught.value.code == 307
     return caught.value.headers["Location"]
 

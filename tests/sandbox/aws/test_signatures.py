@@ -13,6 +13,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from tests.sandbox.aws.emulated_aws import EmulatedAws, Key
+from tests.waiting import PATIENCE_SECONDS
 
 CONTENT = b"a blob"
 NAME = "docker/registry v2/a+b:ü"
@@ -40,7 +41,7 @@ def presigned(
 def send(method: str, url: str, **arguments: Any) -> requests.Response:
     with requests.Session() as session:
         session.trust_env = False
-        return session.request(method, url, timeout=10, **arguments)
+        return session.request(method, url, timeout=PATIENCE_SECONDS, **arguments)
 
 
 def error_code(response: requests.Response) -> str:

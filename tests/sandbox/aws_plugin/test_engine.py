@@ -7,18 +7,18 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from moto.acm.models import AWSCertificateManagerBackend
 
 import sandbox
 from sandbox.tools.build import toolchain
+from tests.waiting import PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:
     from tests.sandbox.aws.emulated_aws import EmulatedAws
@@ -27,8 +27,7 @@ pytestmark = pytest.mark.sandbox
 
 PLUGIN = Path(sandbox.__file__).parent / "aws_plugin"
 PASSPHRASE = "test"
-COMMAND_TIMEOUT = 120
-"""Seconds."""
+COMMAND_SECONDS = 3 * PATIENCE_SECONDS
 
 EVERYTHING = """
 import json
@@ -111,7 +110,7 @@ class Stack:
     def __call__(self, *arguments: str, fails: bool = False) -> str:
         """What the command printed."""
         process = self.command(*arguments)
-        printed, _ = process.communicate(timeout=COMMAND_TIMEOUT)
+        printed, _ = process.communicate(timeout=COMMAND_SECONDS)
         assert (process.returncode != 0) == fails, printed
         return printed
 
@@ -312,7 +311,21 @@ def test_an_explicit_provider_has_its_own_region_and_tags(stack: Stack, aws: Emu
 
 
 @pytest.fixture
-def waiting(stack: Stack) -> subprocess.Popen[str]:
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ARN of a certificate for each time that the emulated AWS is asked for it."""
+    found: list[str] = []
+    describe = AWSCertificateManagerBackend.describe_certificate
+
+    def noted(backend: AWSCertificateManagerBackend, arn: str) -> Any:
+        found.append(arn)
+        return describe(backend, arn)
+
+    monkeypatch.setattr(AWSCertificateManagerBackend, "describe_certificate", noted)
+    return found
+
+
+@pytest.fixture
+def waiting(stack: Stack, looks: list[str]) -> subprocess.Popen[str]:
     """An update that waits for a certificate that nobody proves."""
     stack.program(
         "import pulumi_aws as aws\n"
@@ -321,10 +334,11 @@ def waiting(stack: Stack) -> subprocess.Popen[str]:
     )
     process = stack.command("up", "--yes", "--skip-preview")
     assert process.stdout
-    for line in process.stdout:
-        if "CertificateValidation v creating" in line:
-            return process
-    pytest.fail("the update does not wait for the certificate")
+    if not any("CertificateValidation v creating" in line for line in process.stdout):
+        pytest.fail("the update does not wait for the certificate")
+    before = len(looks)
+    wait_for(lambda: len(looks) > before, "look of the validation at its certificate")
+    return process
 
 
 def plugin_of(engine: subprocess.Popen[str]) -> psutil.Process:
@@ -332,28 +346,19 @@ def plugin_of(engine: subprocess.Popen[str]) -> psutil.Process:
     return next(child for child in children if "pulumi-resource-aws" in " ".join(child.cmdline()))
 
 
-def eventually(condition: Callable[[], bool], seconds: float = 15) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
-
-
 def test_an_interrupted_update_ends_at_once(waiting: subprocess.Popen[str]) -> None:
     plugin = plugin_of(waiting)
     waiting.send_signal(signal.SIGINT)
-    printed, _ = waiting.communicate(timeout=20)
+    printed, _ = waiting.communicate(timeout=PATIENCE_SECONDS)
     assert "cancelled while waiting" in printed
-    assert eventually(lambda: not plugin.is_running())
+    wait_for(lambda: not plugin.is_running(), "end of the plugin")
 
 
 def test_the_plugin_ends_with_its_engine(waiting: subprocess.Popen[str]) -> None:
     plugin = plugin_of(waiting)
     language_host = [child for child in psutil.Process(waiting.pid).children(recursive=True) if child != plugin]
     waiting.kill()
-    assert eventually(lambda: not plugin.is_running() or plugin.status() == psutil.STATUS_ZOMBIE)
+    wait_for(lambda: not plugin.is_running() or plugin.status() == psutil.STATUS_ZOMBIE, "end of the plugin")
     for process in language_host:  # the engine's own; they end by themselves too, but later
         if process.is_running():
             process.kill()

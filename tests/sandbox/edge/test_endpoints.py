@@ -14,6 +14,8 @@ from aiohttp import web
 
 from sandbox.edge.endpoints import Endpoint, ServiceTable, follow
 from sandbox.edge.load_balancers import UnreachableError
+from tests.sandbox.edge.world import loopback
+from tests.waiting import PATIENCE_SECONDS
 
 FIRST, SECOND = Endpoint("10.104.1.1", 5000), Endpoint("10.104.1.2", 5000)
 
@@ -112,8 +114,9 @@ class ApiServer:
     async def handle(self, request: web.Request) -> web.StreamResponse:
         kind = request.path.rpartition("/")[2]
         if "watch" in request.query:
-            response = self.watches[kind] = web.StreamResponse()
+            response = web.StreamResponse()
             await response.prepare(request)
+            self.watches[kind] = response
             await asyncio.Event().wait()
         self.lists += 1
         return web.json_response({"metadata": {"resourceVersion": "7"}, "items": self.items[kind]})
@@ -122,8 +125,8 @@ class ApiServer:
         await self.watches[kind].write(json.dumps({"type": change, "object": resource}).encode() + b"\n")
 
 
-async def until(condition: Callable[[], object], seconds: float = 10) -> None:
-    async with asyncio.timeout(seconds):
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():
             await asyncio.sleep(0.01)
 
@@ -146,7 +149,7 @@ async def serving(api: ApiServer, port: int = 0) -> tuple[web.AppRunner, int]:
     app.router.add_get("/{path:.*}", api.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", port, reuse_address=True).start()
+    await web.TCPSite(runner, loopback(0, 9), port, reuse_address=True).start()
     return runner, runner.addresses[0][1]
 
 
@@ -161,7 +164,7 @@ def found(table: ServiceTable) -> list[Endpoint]:
 async def test_the_table_follows_the_api_server_through_its_restarts(tmp_path: Path) -> None:
     api, table = ApiServer(), ServiceTable()
     runner, port = await serving(api)
-    task = asyncio.create_task(follow(table, kubeconfig(tmp_path, f"http://127.0.0.1:{port}")))
+    task = asyncio.create_task(follow(table, kubeconfig(tmp_path, f"http://{loopback(0, 9)}:{port}")))
     await until(lambda: len(api.watches) == 2)
     await api.tell("endpointslices", "ADDED", endpoint_slice() | {"endpoints": None})
     await api.tell("endpointslices", "MODIFIED", endpoint_slice(endpoint("10.104.1.1")))

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
@@ -18,15 +19,18 @@ from aiohttp import web
 
 from sandbox.authority import Authority
 from sandbox.edge.endpoints import Endpoint
-from sandbox.layout import Account, Layout
+from sandbox.layout import Account
 from tests.sandbox.edge.world import (
     HOST,
     HTTPS,
+    LAYOUT,
     World,
+    loopback,
     refusal,
     report,
     reported,
 )
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio
 
@@ -41,7 +45,7 @@ async def test_requests_take_turns_between_the_endpoints_also_on_one_connection(
             async with session.get(f"http://{HOST}/v2/") as response:
                 pods.append((await response.json())["pod"])
         assert session.connector is not None
-    assert pods == ["127.104.1.1", "127.104.1.2"] * 2
+    assert pods == [loopback(1, 1), loopback(1, 2)] * 2
 
 
 async def test_method_target_and_headers_arrive_as_they_were_sent(world: World) -> None:
@@ -118,7 +122,7 @@ async def test_bodiless_responses_leave_the_connection_usable(world: World) -> N
     reader, writer = await world.raw(b"")
     for method, status in (("HEAD", 200), ("DELETE", 204), ("GET", 304), ("HEAD", 404)):
         writer.write(f"{method} http://{HOST}/{status} HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 5)
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_SECONDS)
         assert head.startswith(b"HTTP/1.1 %d" % status)
         assert (b"content-length: 12345" in head.lower()) == (method == "HEAD")
     writer.close()
@@ -151,7 +155,7 @@ async def test_what_is_missing_on_the_way_is_told(world: World) -> None:
 async def test_an_endpoint_that_is_no_pod_of_this_sandbox_is_refused(world: World) -> None:
     world.route()
     world.pods.append(Endpoint("192.0.2.1", 80))
-    assert await refusal(world) == "the endpoint 192.0.2.1:80 is outside of the pods' 10.104.0.0/16\n"
+    assert await refusal(world) == f"the endpoint 192.0.2.1:80 is outside of the pods' {LAYOUT.pod_network}\n"
 
 
 async def test_a_head_is_refused_without_a_body(world: World) -> None:
@@ -202,19 +206,19 @@ async def test_the_log_tells_each_request_without_query_and_headers(
 @pytest.mark.sandbox
 async def test_the_process_serves_until_sigterm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    layout = Layout(name="edge-process", network=104)
+    layout = replace(LAYOUT, name="edge-process")
     layout.directory.mkdir(parents=True)
     Account("key", "secret", "", "", "", "", "", "").save(layout.account_file)
     Authority.open(layout)
     process = subprocess.Popen(
-        [sys.executable, "-m", "sandbox.edge", "--name", layout.name, "--network", "104"],
+        [sys.executable, "-m", "sandbox.edge", "--name", layout.name, "--network", str(layout.network)],
         stderr=subprocess.PIPE, text=True, cwd=Path(__file__).parents[3], env=dict(os.environ),
     )  # fmt: skip
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             while True:
                 with socket.socket() as probe:
-                    if probe.connect_ex(("127.104.0.1", 3128)) == 0:
+                    if probe.connect_ex((layout.address, 3128)) == 0:
                         break
                 assert process.poll() is None, process.communicate()[1]
                 await asyncio.sleep(0.05)
@@ -222,7 +226,7 @@ async def test_the_process_serves_until_sigterm(tmp_path: Path, monkeypatch: pyt
             assert response.status == 502
             assert f"the emulated AWS at {layout.cloud_url} does not answer" in await response.text()
         process.send_signal(signal.SIGTERM)
-        _, log = await asyncio.to_thread(process.communicate, timeout=3)
+        _, log = await asyncio.to_thread(process.communicate, timeout=PATIENCE_SECONDS)
         assert process.returncode == 0
         assert f"GET {HOST} / 502 -" in log
     finally:

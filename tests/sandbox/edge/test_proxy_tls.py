@@ -16,23 +16,25 @@ from tests.sandbox.edge.world import (
     ROUTE,
     World,
     client_context,
+    loopback,
     refusal,
     report,
     reported,
 )
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio
 
 
 async def test_a_client_from_elsewhere_gets_no_answer(world: World) -> None:
     for port in (80, 443):
-        world.route(HTTPS if port == 443 else ROUTE, sources=(ip_network("127.104.9.0/24"),))
+        world.route(HTTPS if port == 443 else ROUTE, sources=(ip_network(f"{loopback(9, 0)}/24"),))
     await world.add_pod(report)
     for url in (f"http://{HOST}/", f"https://{HOST}/"):
-        async with world.session(source="127.104.8.4") as session:
+        async with world.session(source=loopback(8, 4)) as session:
             with pytest.raises((aiohttp.ClientError, OSError)):
                 await session.get(url)
-        async with world.session(source="127.104.9.4") as session, session.get(url) as response:
+        async with world.session(source=loopback(9, 4)) as session, session.get(url) as response:
             assert response.status == 200
 
 
@@ -45,7 +47,7 @@ async def test_tls_ends_at_the_edge(world: World) -> None:
         for _ in range(2):
             async with session.get(f"https://{HOST}/v2/?a=b") as response:
                 answers.append(await response.json())
-    assert [answer["pod"] for answer in answers] == ["127.104.1.1", "127.104.1.2"]
+    assert [answer["pod"] for answer in answers] == [loopback(1, 1), loopback(1, 2)]
     assert answers[0]["target"] == "/v2/?a=b"
     assert answers[0]["headers"]["Host"] == [HOST]
     assert answers[0]["headers"]["X-Forwarded-Proto"] == ["https"]
@@ -108,7 +110,7 @@ async def test_a_tunnel_to_a_tcp_listener_passes_bytes(world: World) -> None:
     writer.write(b"\x00\xff")
     assert await reader.readexactly(4) == b"<\x00\xff>"
     writer.write_eof()
-    assert await asyncio.wait_for(reader.read(), 5) == b"end"
+    assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b"end"
     writer.close()
 
 
@@ -123,13 +125,13 @@ async def test_a_tunnel_that_breaks_on_one_side_breaks_on_the_other(world: World
     for client_breaks in (True, False):
         client = await world.raw(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
         await client[0].readuntil(b"\r\n\r\n")
-        pod = await asyncio.wait_for(pods.get(), 5)
+        pod = await asyncio.wait_for(pods.get(), PATIENCE_SECONDS)
         broken, other = (client, pod) if client_breaks else (pod, client)
         linger = struct.pack("ii", 1, 0)  # closing resets the connection
         broken[1].get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         broken[1].transport.abort()
         with pytest.raises(ConnectionResetError):
-            await asyncio.wait_for(other[0].read(), 5)
+            await asyncio.wait_for(other[0].read(), PATIENCE_SECONDS)
         other[1].close()
 
 
@@ -139,7 +141,7 @@ async def test_a_tunnel_to_an_http_listener_carries_requests(world: World) -> No
     reader, writer = await world.raw(f"CONNECT {HOST}:80 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
     assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
     writer.write(f"GET /v2/ HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
-    answer = await asyncio.wait_for(reader.read(), 5)
+    answer = await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
     assert answer.startswith(b"HTTP/1.1 200")
     assert b'"X-Forwarded-Proto": ["http"]' in answer
     writer.close()

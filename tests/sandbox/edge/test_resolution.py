@@ -6,9 +6,7 @@ import asyncio
 import functools
 import ssl
 import threading
-import time
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,6 +19,7 @@ from sandbox.edge.load_balancers import Route, UnreachableError
 from sandbox.edge.resolution import Resolver, Routes, covers
 from sandbox.layout import Account
 from tests.sandbox.aws.emulated_aws import EmulatedAws
+from tests.waiting import wait_for
 
 HOST = "registry.sandbox.test"
 NODE_PORT = 31080
@@ -87,13 +86,6 @@ class Cloud:
         self.client("route53").change_resource_record_sets(
             HostedZoneId=within or self.zone, ChangeBatch={"Changes": [change]}
         )
-
-
-def wait_until(condition: Callable[[], bool], seconds: float = 10) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "waited in vain"
-        time.sleep(0.02)
 
 
 @functools.cache
@@ -248,7 +240,9 @@ def test_a_certificate_proven_by_dns_gives_the_listener_its_names(cloud: Cloud) 
     for option in acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]:
         record = option["ResourceRecord"]
         cloud.make_record(record["Name"], Type="CNAME", TTL=60, ResourceRecords=[{"Value": record["Value"]}])
-    wait_until(lambda: acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "ISSUED")
+    wait_for(
+        lambda: acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "ISSUED", "issued certificate"
+    )
     cloud.make_alias(cloud.make_classic(**tls_listener(arn)))
     route = cloud.resolve(port=443)
     assert (route.protocol, route.certificate_names) == ("HTTPS", tuple(names))
@@ -384,7 +378,10 @@ class Readings:
 
 
 @pytest.mark.asyncio
-async def test_simultaneous_requests_share_one_reading_which_is_kept_for_a_moment() -> None:
+async def test_simultaneous_requests_share_one_reading_which_is_kept_for_a_moment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(asyncio.get_running_loop(), "time", lambda: 1000.0)
     readings = Readings()
     routes = Routes(readings)
     found = await asyncio.gather(*(routes.get(HOST, 80) for _ in range(20)))

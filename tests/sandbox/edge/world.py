@@ -19,8 +19,10 @@ from sandbox.edge.endpoints import Endpoint
 from sandbox.edge.load_balancers import Route, UnreachableError
 from sandbox.edge.proxy import Edge
 from sandbox.layout import Layout
+from tests import networks
+from tests.waiting import PATIENCE_SECONDS
 
-LAYOUT = Layout(name="edge-test", network=104)
+LAYOUT = Layout(name="edge-test", network=networks.EDGE)
 HOST = "registry.sandbox.test"
 ANYBODY = (ip_network("0.0.0.0/0"),)
 ROUTE = Route("a1b2", 80, "TCP", 31080, 60, ANYBODY)
@@ -30,6 +32,11 @@ PIECE = bytes(2**20)
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CA = trustme.CA()
+
+
+def loopback(third: int, fourth: int) -> str:
+    """An address of the edge's network."""
+    return f"127.{LAYOUT.network}.{third}.{fourth}"
 
 
 def server_context(*names: str) -> ssl.SSLContext:
@@ -81,22 +88,25 @@ class World:
         app.router.add_route("*", "/{path:.*}", handler, **options)
         runner = web.AppRunner(app, shutdown_timeout=0.1, auto_decompress=False)
         await runner.setup()
-        pod_ip = f"10.104.1.{len(self.pods) + 1}"
-        await web.TCPSite(runner, Layout.loopback_of(pod_ip), 0).start()
+        await web.TCPSite(runner, self._next_address(), 0).start()
         self.runners.append(runner)
-        self.pods.append(Endpoint(pod_ip, runner.addresses[0][1]))
-        return self.pods[-1]
+        return self._listed(runner.addresses[0])
 
     def add_dead_pod(self) -> Endpoint:
-        with socket.create_server((f"127.104.1.{len(self.pods) + 1}", 0)) as server:
-            address, port = server.getsockname()
-        self.pods.append(Endpoint("10." + address.partition(".")[2], port))
-        return self.pods[-1]
+        with socket.create_server((self._next_address(), 0)) as server:
+            return self._listed(server.getsockname())
 
     async def add_raw_pod(self, serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]) -> None:
-        server = await asyncio.start_server(serve, f"127.104.1.{len(self.pods) + 1}", 0)
-        address, port = server.sockets[0].getsockname()
-        self.pods.append(Endpoint("10." + address.partition(".")[2], port))
+        server = await asyncio.start_server(serve, self._next_address(), 0)
+        self._listed(server.sockets[0].getsockname())
+
+    def _next_address(self) -> str:
+        return loopback(1, len(self.pods) + 1)
+
+    def _listed(self, address: tuple[str, int]) -> Endpoint:
+        """Add the pod that is served on `address` to the ready ones."""
+        self.pods.append(Endpoint("10." + address[0].partition(".")[2], address[1]))
+        return self.pods[-1]
 
     def session(self, source: str = "127.0.0.1", **options: Any) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(ssl=client_context(), local_addr=(source, 0))
@@ -111,7 +121,7 @@ class World:
         """Send bytes, and return all that comes until the edge closes."""
         reader, writer = await self.raw(request)
         try:
-            return await asyncio.wait_for(reader.read(), 10)
+            return await asyncio.wait_for(reader.read(), PATIENCE_SECONDS)
         finally:
             writer.close()
 
@@ -148,7 +158,7 @@ async def running_world() -> AsyncIterator[World]:
     """Serve a World's edge on a port of its own; end it and the pods afterwards."""
     world = World()
     edge = Edge(LAYOUT, world.resolve, world, server_context)
-    server = await asyncio.start_server(edge.serve, "127.104.0.1", 0)
+    server = await asyncio.start_server(edge.serve, LAYOUT.address, 0)
     world.address = server.sockets[0].getsockname()
     yield world
     server.close()

@@ -16,16 +16,21 @@ from typing import Any
 import pytest
 
 from sandbox.node.pod_network import PodNetwork, PodNetworkError
+from tests import networks
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.sandbox
 
-POD_IP = "10.104.1.1"
+POD_IP = f"10.{networks.PODS}.1.1"
+CLOUD = (f"127.{networks.PODS}.0.1", 4566)
 MEGABYTE = 1 << 20
 
 
 def free_address() -> tuple[str, int]:
     """An address on a loopback of the tests' own, so that tests side by side don't meet."""
-    with socket.create_server((f"127.104.{random.randrange(1, 255)}.{random.randrange(1, 255)}", 0)) as found:
+    with socket.create_server(
+        (f"127.{networks.PODS}.{random.randrange(1, 255)}.{random.randrange(1, 255)}", 0)
+    ) as found:
         return found.getsockname()
 
 
@@ -43,7 +48,7 @@ async def network(
 
 def in_time(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
     async def limited() -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             await test()
 
     asyncio.run(limited())
@@ -157,9 +162,9 @@ def test_the_way_out_leads_to_the_given_address_and_nowhere_else() -> None:
         loop = asyncio.get_running_loop()
         server = await asyncio.start_server(echo_after_the_end, "127.0.0.1", 0)
         cloud = server.sockets[0].getsockname()
-        async with network(egress={("127.104.0.1", 4566): cloud}) as inside:
+        async with network(egress={CLOUD: cloud}) as inside:
             out = await inside.socket()
-            await loop.sock_connect(out, ("127.104.0.1", 4566))
+            await loop.sock_connect(out, CLOUD)
             await loop.sock_sendall(out, b"hello")
             out.shutdown(socket.SHUT_WR)
             assert (await loop.sock_recv(out, 100)).startswith(b"5 ")

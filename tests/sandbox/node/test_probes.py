@@ -12,7 +12,11 @@ from aiohttp import web
 from sandbox.node import probes
 from sandbox.node.pod_network import PodNetwork
 from sandbox.node.probes import ProbeFailedError, Target, check, port_number, watch
+from tests import networks
 from tests.sandbox.node.pods import api_object, pod
+from tests.waiting import PATIENCE_SECONDS
+
+HOST = f"127.{networks.PODS}.0.2"
 
 
 class HostNetwork:
@@ -26,16 +30,17 @@ class HostNetwork:
 
 def target(port: int) -> Target:
     spec = pod({"ports": [{"name": "web", "containerPort": port}]}).spec.containers[0]
-    return Target(spec, cast(Any, None), cast(PodNetwork, HostNetwork()), "127.0.0.1")
+    return Target(spec, cast(Any, None), cast(PodNetwork, HostNetwork()), HOST)
 
 
 def probe(**fields: Any) -> Any:
-    return api_object(fields, "V1Probe")
+    """A probe that, unless it says otherwise, has more time than the default of a second."""
+    return api_object({"timeoutSeconds": int(PATIENCE_SECONDS)} | fields, "V1Probe")
 
 
 def in_time(coroutine: Coroutine[Any, Any, Any]) -> Any:
     async def limited() -> Any:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             return await coroutine
 
     return asyncio.run(limited())
@@ -51,7 +56,7 @@ async def serve(status: int, seen: list[web.Request], delay: float = 0) -> tuple
     application.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
+    site = web.TCPSite(runner, HOST, 0)
     await site.start()
     return runner, runner.addresses[0][1]
 
@@ -96,7 +101,7 @@ def test_an_answer_that_comes_too_late_fails() -> None:
 
 
 def test_a_tcp_check_passes_where_something_listens_and_fails_elsewhere() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with socket.create_server((HOST, 0)) as listener:
         port = listener.getsockname()[1]
         in_time(check(probe(tcpSocket={"port": "web"}), target(port)))
     with pytest.raises(ProbeFailedError, match=str(port)):

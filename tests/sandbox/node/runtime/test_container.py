@@ -17,6 +17,7 @@ import pytest
 
 from sandbox.node.pod_network import PodNetwork
 from sandbox.node.runtime.container import CAPABILITIES, Container, ContainerSpec, ContainerStartError, Mount
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.sandbox
 
@@ -48,7 +49,7 @@ WAIT_FOR_SIGTERM = """
 import signal, sys, time
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
 print('ready', flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 
@@ -68,7 +69,7 @@ def spec(tmp_path: Path) -> ContainerSpec:
 
 def in_pod(test: Callable[[PodNetwork], Coroutine[Any, Any, Any]]) -> Any:
     async def run() -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_SECONDS):
             network = await PodNetwork.open(hostname="web", addresses=["10.104.1.1"], ports={}, egress={})
             try:
                 return await test(network)
@@ -215,7 +216,7 @@ def test_a_killed_container_leaves_no_process_and_exits_with_137(spec: Container
         assert len(everything) == 2
         container.kill()
         code = await container.wait()
-        _, alive = psutil.wait_procs(everything, timeout=5)
+        _, alive = psutil.wait_procs(everything, timeout=PATIENCE_SECONDS)
         return code, alive
 
     assert in_pod(run) == (137, [])
@@ -229,7 +230,7 @@ def test_a_container_dies_with_the_process_that_started_it(spec: ContainerSpec, 
         parent = inside.parent()
         assert parent
         parent.send_signal(signal.SIGKILL)
-        return psutil.wait_procs([inside], timeout=5)[1]
+        return psutil.wait_procs([inside], timeout=PATIENCE_SECONDS)[1]
 
     assert in_pod(run) == []
 
@@ -239,12 +240,12 @@ def test_a_command_runs_inside_with_the_containers_identity(spec: ContainerSpec)
         one = replace(spec, argv=[PYTHON, "-c", WAIT_FOR_SIGTERM], uid=65532, capabilities=frozenset())
         container, log = await started(one, network)
         await says(log, "ready")
-        code, output = await container.execute([PYTHON, "-c", LOOK], 10)
-        failed, _ = await container.execute([PYTHON, "-c", "raise SystemExit(3)"], 10)
+        code, output = await container.execute([PYTHON, "-c", LOOK], PATIENCE_SECONDS)
+        failed, _ = await container.execute([PYTHON, "-c", "raise SystemExit(3)"], PATIENCE_SECONDS)
         with pytest.raises(ContainerStartError, match="executable file not found"):
-            await container.execute(["missing"], 10)
+            await container.execute(["missing"], PATIENCE_SECONDS)
         with pytest.raises(TimeoutError):
-            await container.execute([PYTHON, "-c", "import time; time.sleep(60)"], 0.3)
+            await container.execute([PYTHON, "-c", "import time; time.sleep(600)"], 0.3)
         container.kill()
         await container.wait()
         return code, json.loads(output), failed

@@ -1,0 +1,22 @@
+"""How tests wait: for what they assert, up to a deadline that only a failure reaches."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 120.0
+"""Far more than anything takes that is waited for here, also on a machine that has other work."""
+POLL_SECONDS = 0.05
+
+
+def wait_for(look: Callable[[], T], what: str) -> T:
+    """What `look` returns as soon as that is true. Raises AssertionError, which names `what`, if it never is."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:g} s"
+        time.sleep(POLL_SECONDS)
+    return found
