@@ -151,6 +151,8 @@ class Layout:
             "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
             "PULUMI_SKIP_UPDATE_CHECK": "true",
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+            # The language host asks pip for the installed packages, which would look for its own next release first.
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "KUBECONFIG": str(self.kubeconfig),
             "DOCKER_CONFIG": str(self.directory / "docker"),
             # By TLS, as the bucket's policy asks of everyone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import subprocess
 from collections.abc import Iterator
 
@@ -33,8 +34,10 @@ def _places(stack: RegistryStack) -> Iterator[tuple[str, str]]:
     yield "the exported state", stack.pulumi("stack", "export")
     yield "the outputs", stack.pulumi("stack", "output", "--json")
     yield "what the engine printed", stack.output
-    for kind in _kinds(sandbox):
-        yield f"the cluster's {kind}", sandbox.kubectl("get", kind, "--all-namespaces", "--output=yaml")
+    kinds = _kinds(sandbox)
+    assert {"pods", "deployments.apps", "events"} <= set(kinds)
+    for found in sandbox.get(",".join(kinds), "--all-namespaces")["items"]:
+        yield f"the cluster's {found['kind']} {found['metadata']['name']}", json.dumps(found, ensure_ascii=False)
     for directory in (sandbox.layout.logs, sandbox.layout.pods):
         for log in directory.glob("*.log"):
             yield str(log), log.read_text(errors="replace")

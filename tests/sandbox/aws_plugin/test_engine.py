@@ -160,6 +160,7 @@ def stack(aws: EmulatedAws, tmp_path: Path, tools: Path) -> Stack:
         "PULUMI_CONFIG_PASSPHRASE": PASSPHRASE,
         "PULUMI_SKIP_UPDATE_CHECK": "true",
         "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
+        "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         "AWS_ENDPOINT_URL": aws.url,
         "AWS_REGION": "us-east-1",
         "AWS_ACCESS_KEY_ID": aws.administrator.id,
