@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Processes that run tests side by side: more than cores, as tests wait most of the time.
+WORKERS ?= 4
 
 .PHONY: sandbox sandbox-down env unit types unit-tests test upgrade format
 
@@ -28,7 +30,7 @@ unit-tests: $(VENV)/installed
 
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools
-	$(BIN)/pytest -m sandbox
+	$(BIN)/pytest -m sandbox --numprocesses=$(WORKERS)
 
 upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of that commit comes along, under pulls and pushes
 	@$(BIN)/python -m tests.upgrade --from "$(FROM)"
