@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from pulumi import automation
 
@@ -29,6 +32,14 @@ class Operations:
 
     def __init__(self) -> None:
         self.by_resource: dict[Resource, str] = {}
+
+    @classmethod
+    def read(cls, log: Path) -> Self:
+        """The operations of an update whose events the CLI wrote to `log`, in JSON, one a line."""
+        operations = cls()
+        for line in log.read_text().splitlines():
+            operations.note(automation.EngineEvent.from_json(json.loads(line)))
+        return operations
 
     def note(self, event: automation.EngineEvent) -> None:
         """Take an event; those that tell of no resource are skipped."""

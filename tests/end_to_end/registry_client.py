@@ -127,13 +127,13 @@ class RegistryClient:
                 for blob in [listed["config"], *listed["layers"]] if other != repository else []:
                     mount = {"mount": blob["digest"], "from": repository}
                     url = f"{self.url}/v2/{other}/blobs/uploads/"
-                    mounted = session.post(url, params=mount, timeout=TIMEOUT_SECONDS)
+                    mounted = session.post(url, params=mount, timeout=PATIENCE_SECONDS)
                     assert mounted.status_code == requests.codes.created, mounted.text
                 session.put(
                     f"{self.url}/v2/{other}/manifests/{its_tag}",
                     data=manifest,
                     headers={"Content-Type": listed["mediaType"]},
-                    timeout=TIMEOUT_SECONDS,
+                    timeout=PATIENCE_SECONDS,
                 ).raise_for_status()
 
     def listed(self, path: str, key: str, page: int | None = None) -> list[str]:
@@ -141,7 +141,7 @@ class RegistryClient:
         url, found = f"{self.url}{path}" + (f"?n={page}" if page else ""), []
         with self.session() as session:
             while url:
-                answer = session.get(url, timeout=TIMEOUT_SECONDS)
+                answer = session.get(url, timeout=PATIENCE_SECONDS)
                 answer.raise_for_status()
                 found += answer.json()[key] or []
                 following = answer.links.get("next", {}).get("url")

@@ -17,14 +17,14 @@ import yaml
 from sandbox.aws import server
 from sandbox.demonstration import Crane
 from sandbox.layout import DOMAIN, Account, Layout
-from sandbox.lifecycle import Steps, down, up
+from sandbox.lifecycle import CHECKOUT, Steps, down, up
 from sandbox.stack import open_stack, project_directory
 from sandbox.tools.build import Toolchain
+from tests.end_to_end.operations import Operations
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
 POST: dict[str, Any] = {"tls": "none", "users": []}
 """The registry of the post: by plain HTTP, for everyone."""
-UNCHANGED = {automation.OpType.SAME, automation.OpType.READ}
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member that tells a secret from another object in an exported state: sdk/go/common/resource/sig in Pulumi."""
 
@@ -94,6 +94,8 @@ class RegistryStack:
     secret_outputs: set[str] = field(default_factory=set)
     output: str = ""
     """All that the engine has printed."""
+    operations: Operations = field(default_factory=Operations)
+    """What the last `up` did."""
     _is_destroyable: bool = True
 
     def __post_init__(self) -> None:
@@ -128,7 +130,10 @@ class RegistryStack:
         is_destroyable = not bucket.get("protect") and bucket.get("forceDestroy", True)
         self._is_destroyable &= is_destroyable
         # Not by Stack.up, which runs three commands more: half as much again as an update that changes nothing takes.
-        self._run("up", "--yes", "--skip-preview", "--color=never")
+        events = self.directory / "events.log"
+        events.unlink(missing_ok=True)
+        self._run("up", "--yes", "--skip-preview", "--color=never", f"--event-log={events}")
+        self.operations = Operations.read(events)
         self._is_destroyable = is_destroyable
         exported = json.loads(self._run("stack", "export", "--show-secrets", printed=False))
         outputs = next(one for one in exported["deployment"]["resources"] if one["type"] == "pulumi:pulumi:Stack")
