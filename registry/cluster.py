@@ -1,0 +1,180 @@
+"""The cluster as it is found: asked once, before anything is registered, and told as plain data."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+import pulumi
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiClient, Configuration
+
+TIMEOUT_SECONDS = 10
+"""How long the cluster may take to be connected, and again to answer."""
+
+_COLLECTIONS = {
+    "deployment": "apis/apps/v1/namespaces/{namespace}/deployments",
+    "replicationcontroller": "api/v1/namespaces/{namespace}/replicationcontrollers",
+    "service": "api/v1/namespaces/{namespace}/services",
+    "serviceaccount": "api/v1/namespaces/{namespace}/serviceaccounts",
+    "networkpolicy": "apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
+}
+"""Where the API server has the objects of a kind."""
+
+
+_CHOOSE = "pulumi config set kubernetes:context NAME"
+
+
+class ClusterError(pulumi.RunError):
+    """The cluster cannot be asked, or holds what must not be touched. The message has the remedy."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """What was asked of the cluster.
+
+    `name` tells a person which one it is: the kubeconfig's context and the server. `objects` has those that exist, as
+    the API server gives them, by what kubectl calls them: `deployment/kube-registry`.
+    """
+
+    name: str
+    objects: Mapping[str, Mapping[str, Any]]
+
+
+def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
+    """Ask the cluster of the Kubernetes provider for `objects` (`<kind>/<name>`) in the namespace.
+
+    The provider's cluster is that of `kubernetes:kubeconfig` (content or path), KUBECONFIG or ~/.kube/config, and there
+    of `kubernetes:context` or the current context. Raises ClusterError.
+    """
+    # All models of the API come with it: half a second that nobody waits for whose settings are wrong.
+    from kubernetes.client import ApiClient, ApiException
+    from urllib3.exceptions import HTTPError
+
+    configuration, name = _connection()
+    found: dict[str, Mapping[str, Any]] = {}
+    refused: list[str] = []
+    with ApiClient(configuration) as client:
+        for one in objects:
+            kind, path = one.partition("/")[0], _path(namespace, one)
+            try:
+                found[one] = _call(client, "GET", path)
+            except ApiException as error:
+                match error.status:
+                    case 404:
+                        pass
+                    case 403:
+                        refused.append(f"{kind}s")
+                    case 401:
+                        raise ClusterError(
+                            f"{name} does not take the credentials that the kubeconfig gives.\n"
+                            "    Remedy: log in again, until kubectl get namespaces works with that context,\n"
+                            f"    or choose another: {_CHOOSE}"
+                        ) from None
+                    case _:
+                        raise ClusterError(
+                            f"{name} answers {error.status} {error.reason} to GET {path}.\n"
+                            "    Remedy: try again when kubectl get --raw /readyz says ok"
+                        ) from None
+            except (HTTPError, OSError) as error:
+                raise ClusterError(
+                    f"{name} cannot be reached: {_line(error)}.\n"
+                    "    Remedy: see that the cluster is there, and VPN or proxy let kubectl get namespaces through;\n"
+                    f"    or choose another context: {_CHOOSE}"
+                ) from None
+    if refused:
+        raise ClusterError(
+            f"{name} does not let you see what is in the namespace {namespace} already: {', '.join(refused)}.\n"
+            "    Remedy: have a Role there that lets you get them: docs/operations.md has it"
+        )
+    return Cluster(name, found)
+
+
+def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
+    """Patch an object, `<kind>/<name>`, by the JSON operations that are made of what it is, in the provider's name.
+
+    It is the name under which the provider wrote before it had server-side apply: what is written so is its own at its
+    next update. Raises ClusterError if there is no cluster, ApiException and HTTPError.
+    """
+    from kubernetes.client import ApiClient
+
+    configuration, _ = _connection()
+    with ApiClient(configuration) as client:
+        path = _path(namespace, name)
+        if body := operations(_call(client, "GET", path)):
+            _call(client, "PATCH", f"{path}?fieldManager=pulumi-kubernetes", body)
+
+
+def _path(namespace: str, name: str) -> str:
+    kind, _, object_name = name.partition("/")
+    return f"/{_COLLECTIONS[kind].format(namespace=namespace)}/{object_name}"
+
+
+def _call(client: ApiClient, method: str, path: str, body: Any = None) -> Mapping[str, Any]:
+    headers = {"Accept": "application/json"} | ({"Content-Type": "application/json-patch+json"} if body else {})
+    answer: Any = client.call_api(
+        path,
+        method,
+        header_params=headers,
+        body=body,
+        auth_settings=["BearerToken"],
+        _preload_content=False,
+        _return_http_data_only=True,
+        _request_timeout=(TIMEOUT_SECONDS, TIMEOUT_SECONDS),
+    )
+    return json.loads(answer.data)
+
+
+def _connection() -> tuple[Configuration, str]:
+    """How to reach the cluster that the Kubernetes provider takes, and its name for a person. Raises ClusterError."""
+    from kubernetes.config import ConfigException
+
+    try:
+        return _kubeconfig(pulumi.Config("kubernetes"))
+    except (ConfigException, OSError) as error:
+        raise ClusterError(
+            f"no cluster can be found: {_line(error)}.\n"
+            f"    Remedy: name a kubeconfig by KUBECONFIG or kubernetes:kubeconfig, and a context in it: {_CHOOSE}"
+        ) from None
+
+
+def _kubeconfig(provider: pulumi.Config) -> tuple[Configuration, str]:
+    """Raises ConfigException or OSError."""
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException, load_incluster_config
+    from kubernetes.config.kube_config import KubeConfigLoader, KubeConfigMerger
+
+    configuration = Configuration()
+    configuration.retries = 1  # pyright: ignore[reportAttributeAccessIssue] (typed as None)
+    # The client would take HTTP_PROXY for a server that is reached by HTTPS.
+    configuration.proxy = os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy")
+    given = provider.get("kubeconfig")
+    files = os.environ.get("KUBECONFIG") or "~/.kube/config"
+    is_content = given and ("\n" in given or given.startswith("{"))
+    merger = KubeConfigMerger(io.StringIO(given) if given and is_content else given or files)
+    if merger.config is None:
+        if not given and "KUBERNETES_SERVICE_HOST" in os.environ:
+            load_incluster_config(client_configuration=configuration)
+            return configuration, f"the cluster that this runs in ({configuration.host})"
+        raise ConfigException(f"there is no kubeconfig at {given or files}")
+    # Of several files the provider takes the first that names a context, the client's own choice is the last.
+    named = (file.get("current-context") for file in merger.config_files.values())
+    context = provider.get("context") or next(filter(None, named), None)
+    # Paths in a file are relative to its directory.
+    loader = KubeConfigLoader(merger.config, active_context=context, config_base_path=cast(str, None))
+    if cluster := provider.get("cluster"):
+        loader.current_context["context"]["cluster"] = cluster
+        loader.set_active_context(context)
+    loader.load_and_set(configuration)
+    return configuration, f"the cluster of context {loader.current_context['name']} ({configuration.host})"
+
+
+def _line(error: Exception) -> str:
+    """The reason of an error, on one line."""
+    cause = getattr(error, "reason", None) or error
+    return " ".join(str(cause).split()).rstrip(".")

@@ -1,0 +1,159 @@
+"""The cluster as it is asked: which one, what it has, and what is said when it cannot be asked."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from registry.cluster import ClusterError, existing_objects
+
+DEPLOYMENT, SERVICE = "deployment/kube-registry", "service/kube-registry"
+CLOSED = "http://127.0.0.1:1"
+"""A server that refuses connections: nothing listens on port 1."""
+
+
+class ApiServer(ThreadingHTTPServer):
+    """Answers with what `answers` has for a path, a status or an object; 404 otherwise."""
+
+    answers: dict[str, Any]
+
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        assert isinstance(self.server, ApiServer)
+        answer = self.server.answers.get(self.path, 404)
+        self.send_response(answer if isinstance(answer, int) else 200)
+        self.end_headers()
+        self.wfile.write(json.dumps({} if isinstance(answer, int) else answer).encode())
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def api_server() -> Iterator[ApiServer]:
+    with ApiServer(("127.0.0.1", 0), Handler) as server:
+        server.answers = {}
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def kubeconfig(contexts: dict[str, str], current: str | None = None) -> str:
+    """A kubeconfig whose contexts have these servers."""
+    named = [{"name": name, "cluster": {"server": server}} for name, server in contexts.items()]
+    content = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": named,
+        "users": [{"name": "somebody", "user": {"token": "a token"}}],
+        "contexts": [{"name": name, "context": {"cluster": name, "user": "somebody"}} for name in contexts],
+    }
+    return yaml.safe_dump(content | ({"current-context": current} if current else {}))
+
+
+@pytest.fixture
+def configure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """Set the Kubernetes provider's configuration, and write files that KUBECONFIG names."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("KUBECONFIG", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+    def set_(*files: str, **provider: str) -> None:
+        paths = [tmp_path / f"kubeconfig-{number}" for number in range(len(files))]
+        for path, content in zip(paths, files, strict=True):
+            path.write_text(content)
+        if paths:
+            monkeypatch.setenv("KUBECONFIG", ":".join(map(str, paths)))
+        configured = {f"kubernetes:{key}": value for key, value in provider.items()}
+        monkeypatch.setenv("PULUMI_CONFIG", json.dumps(configured))
+
+    return set_
+
+
+def test_what_exists_is_told_as_the_api_server_gives_it(api_server: ApiServer, configure: Any) -> None:
+    deployment = {"metadata": {"name": "kube-registry"}}
+    api_server.answers["/apis/apps/v1/namespaces/kube-system/deployments/kube-registry"] = deployment
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    found = existing_objects("kube-system", [DEPLOYMENT, SERVICE])
+    assert found.objects == {DEPLOYMENT: deployment}
+    assert found.name == f"the cluster of context here ({api_server.url()})"
+
+
+@pytest.mark.parametrize("how", ["current", "setting", "first file", "content", "path", "cluster"])
+def test_the_cluster_is_the_one_that_the_provider_takes(
+    api_server: ApiServer, configure: Any, how: str, tmp_path: Path
+) -> None:
+    here, both = {"here": api_server.url()}, {"elsewhere": CLOSED, "here": api_server.url()}
+    match how:
+        case "current":
+            configure(kubeconfig(both, "here"))
+        case "setting":
+            configure(kubeconfig(both, "elsewhere"), context="here")
+        case "first file":
+            configure(kubeconfig(here, "here"), kubeconfig({"elsewhere": CLOSED}, "elsewhere"))
+        case "content":
+            configure(kubeconfig({"elsewhere": CLOSED}, "elsewhere"), kubeconfig=kubeconfig(here, "here"))
+        case "path":
+            (tmp_path / "given").write_text(kubeconfig(here, "here"))
+            configure(kubeconfig({"elsewhere": CLOSED}, "elsewhere"), kubeconfig=str(tmp_path / "given"))
+        case "cluster":
+            configure(kubeconfig(both, "elsewhere"), cluster="here")
+    assert api_server.url() in existing_objects("kube-system", [DEPLOYMENT]).name
+
+
+def test_a_credential_plugin_is_run_as_eks_has_it(api_server: ApiServer, configure: Any) -> None:
+    content = yaml.safe_load(kubeconfig({"here": api_server.url()}, "here"))
+    credential = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential"}
+    credential["status"] = {"token": "from the plugin"}  # type: ignore[assignment]
+    command = {"apiVersion": credential["apiVersion"], "command": "echo", "args": [json.dumps(credential)]}
+    content["users"][0]["user"] = {"exec": command}
+    configure(yaml.safe_dump(content))
+    assert existing_objects("kube-system", [DEPLOYMENT]).objects == {}
+
+
+def refusal() -> str:
+    with pytest.raises(ClusterError) as error:
+        existing_objects("kube-system", [DEPLOYMENT, SERVICE])
+    text = str(error.value)
+    assert "Remedy: " in text
+    assert len(text.splitlines()) <= 4
+    assert "PULUMI_K8S" not in text
+    return text
+
+
+def test_a_cluster_that_cannot_be_reached_is_told_by_context_and_server(configure: Any) -> None:
+    configure(kubeconfig({"gone": CLOSED}, "gone"))
+    assert f"the cluster of context gone ({CLOSED}) cannot be reached: " in refusal()
+    assert "pulumi config set kubernetes:context NAME" in refusal()
+
+
+def test_without_a_kubeconfig_or_with_a_context_that_is_not_in_it_no_cluster_is_found(configure: Any) -> None:
+    configure()
+    assert "no cluster can be found: there is no kubeconfig at ~/.kube/config" in refusal()
+    configure(kubeconfig({"here": CLOSED}, "here"), context="misspelt")
+    assert "misspelt" in refusal()
+
+
+def test_what_the_cluster_refuses_is_told_with_the_remedy(api_server: ApiServer, configure: Any) -> None:
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    path = "/apis/apps/v1/namespaces/kube-system/deployments/kube-registry"
+    for status, said in {
+        401: "does not take the credentials",
+        403: "does not let you see what is in the namespace kube-system already: deployments",
+        500: f"answers 500 Internal Server Error to GET {path}",
+    }.items():
+        api_server.answers[path] = status
+        assert said in refusal()
