@@ -6,18 +6,21 @@ from registry.controller import Controller
 from registry.credentials import Credentials
 from registry.endpoint import Endpoint
 from registry.identity import Identity
+from registry.ownership import Ownership
 from registry.settings import Settings
 from registry.storage import Storage
 
 settings = Settings.load(pulumi.Config())
 tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname}
 
+ownership = Ownership("registry", settings)
 storage = Storage("registry", settings.bucket, tags)
 identity = Identity("registry", settings, tags, bucket_arn=storage.bucket_arn)
 credentials = Credentials("registry", settings)
 controller = Controller(
     "registry",
     settings,
+    ownership=ownership,
     bucket_name=storage.bucket_name,
     region=storage.region,
     access_key_id=identity.access_key_id,
@@ -25,7 +28,9 @@ controller = Controller(
     http_secret=credentials.http_secret,
     htpasswd=credentials.htpasswd,
 )
-endpoint = Endpoint("registry", settings, tags, selector=controller.selector, workload=controller.workload)
+endpoint = Endpoint(
+    "registry", settings, tags, ownership=ownership, selector=controller.selector, workload=controller.workload
+)
 
 pulumi.export("hostname", settings.hostname)
 pulumi.export("url", endpoint.url)

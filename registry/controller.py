@@ -12,6 +12,7 @@ import pulumi
 import pulumi_kubernetes as k8s
 
 from registry.environment import ACCESS_KEY_VARIABLES, HTPASSWD_FILE, PORT, registry_environment
+from registry.ownership import Ownership
 from registry.pod import TERMINATION_GRACE_PERIOD_SECONDS, pod_spec
 from registry.releases import warning_about
 from registry.settings import Settings
@@ -40,6 +41,7 @@ class Controller(pulumi.ComponentResource):
         name: str,
         settings: Settings,
         *,
+        ownership: Ownership,
         bucket_name: pulumi.Input[str],
         region: pulumi.Input[str],
         access_key_id: pulumi.Input[str],
@@ -54,18 +56,30 @@ class Controller(pulumi.ComponentResource):
 
         child = pulumi.ResourceOptions(parent=self)
 
+        # The objects that are not named after what they hold.
+        metadata: k8s.meta.v1.ObjectMetaArgsDict = {
+            "name": "kube-registry",
+            "namespace": settings.namespace,
+            "labels": APP_LABELS,
+            "annotations": ownership.annotations,
+        }
+        prepare = ownership.meet_hands("serviceaccount/kube-registry", {"metadata": metadata})
         service_account = k8s.core.v1.ServiceAccount(
             f"{name}-service-account",
-            metadata={"name": "kube-registry", "namespace": settings.namespace, "labels": APP_LABELS},
+            metadata=metadata,
             automount_service_account_token=False,
-            opts=child,
+            opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
         )
 
         def secret(role: str, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
             """The name of a Secret. Other values are another Secret of another name, and so a change of the pods."""
             return k8s.core.v1.Secret(
                 f"{name}-{role}",
-                metadata={"namespace": settings.namespace, "labels": APP_LABELS},
+                metadata={
+                    "namespace": settings.namespace,
+                    "labels": APP_LABELS,
+                    "annotations": ownership.annotations,
+                },
                 immutable=True,
                 string_data=data,
                 opts=child,
@@ -78,11 +92,13 @@ class Controller(pulumi.ComponentResource):
             "secret", {"httpSecret": http_secret, **({HTPASSWD_FILE: htpasswd} if settings.users else {})}
         )
         if settings.network_policy:
+            policy = _network_policy(settings)
+            prepare = ownership.meet_hands("networkpolicy/kube-registry", {"metadata": metadata, "spec": policy})
             k8s.networking.v1.NetworkPolicy(
                 f"{name}-network-policy",
-                metadata={"name": "kube-registry", "namespace": settings.namespace, "labels": APP_LABELS},
-                spec=_network_policy(settings),
-                opts=child,
+                metadata=metadata,
+                spec=policy,
+                opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
             )
         pod = pod_spec(
             settings,
@@ -93,30 +109,42 @@ class Controller(pulumi.ComponentResource):
         )
 
         if settings.controller == "Deployment":
-            self.workload = self._deployment(name, settings, pod)
+            self.workload = self._deployment(name, settings, ownership, pod)
         else:
-            self.workload = self._replication_controller(name, settings, pod)
+            self.workload = self._replication_controller(name, settings, ownership, pod)
         self.selector = APP_LABELS
         self.register_outputs({"selector": self.selector, "workload": self.workload.urn})
 
-    def _deployment(self, name: str, settings: Settings, pod: k8s.core.v1.PodSpecArgsDict) -> k8s.apps.v1.Deployment:
+    def _deployment(
+        self, name: str, settings: Settings, ownership: Ownership, pod: k8s.core.v1.PodSpecArgsDict
+    ) -> k8s.apps.v1.Deployment:
         labels = _labels(FIRST_VERSION)
         hook = pulumi.ResourceHook("await-former-pods", await_former_pods)
+        metadata: k8s.meta.v1.ObjectMetaArgsDict = {
+            "name": "kube-registry",
+            "namespace": settings.namespace,
+            "labels": labels,
+            "annotations": ownership.annotations,
+        }
+        spec: k8s.apps.v1.DeploymentSpecArgsDict = {
+            "replicas": settings.replicas,
+            "selector": {"match_labels": APP_LABELS},
+            # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
+            "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        }
+        prepare = ownership.meet_hands("deployment/kube-registry", {"metadata": metadata, "spec": spec})
         return k8s.apps.v1.Deployment(
             f"{name}-deployment",
-            metadata={"name": "kube-registry", "namespace": settings.namespace, "labels": labels},
-            spec={
-                "replicas": settings.replicas,
-                "selector": {"match_labels": APP_LABELS},
-                # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
-                "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
-                "template": {"metadata": {"labels": labels}, "spec": pod},
-            },
-            opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(after_update=[hook])),
+            metadata=metadata,
+            spec=spec,
+            opts=pulumi.ResourceOptions(
+                parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare, after_update=[hook])
+            ),
         )
 
     def _replication_controller(
-        self, name: str, settings: Settings, pod: k8s.core.v1.PodSpecArgsDict
+        self, name: str, settings: Settings, ownership: Ownership, pod: k8s.core.v1.PodSpecArgsDict
     ) -> k8s.core.v1.ReplicationController:
         """A ReplicationController never touches pods that run, so another template gets a successor of another name.
 
@@ -133,19 +161,23 @@ class Controller(pulumi.ComponentResource):
             lambda both: FIRST_VERSION if both[0] == both[1] else f"v{both[0]}"
         )
         labels = version.apply(_labels)
+        metadata: k8s.meta.v1.ObjectMetaArgsDict = {
+            "name": version.apply(lambda version: f"kube-registry-{version}"),
+            "namespace": settings.namespace,
+            "labels": labels,
+            "annotations": ownership.annotations,
+        }
+        spec: k8s.core.v1.ReplicationControllerSpecArgsDict = {
+            "replicas": settings.replicas,
+            "selector": version.apply(lambda version: {**APP_LABELS, "version": version}),
+            "template": {"metadata": {"labels": labels}, "spec": pod},
+        }
+        prepare = ownership.meet_hands("replicationcontroller/kube-registry-v0", {"metadata": metadata, "spec": spec})
         return k8s.core.v1.ReplicationController(
             f"{name}-replication-controller",
-            metadata={
-                "name": version.apply(lambda version: f"kube-registry-{version}"),
-                "namespace": settings.namespace,
-                "labels": labels,
-            },
-            spec={
-                "replicas": settings.replicas,
-                "selector": version.apply(lambda version: {**APP_LABELS, "version": version}),
-                "template": {"metadata": {"labels": labels}, "spec": pod},
-            },
-            opts=pulumi.ResourceOptions(parent=self),
+            metadata=metadata,
+            spec=spec,
+            opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
         )
 
 
@@ -167,8 +199,8 @@ def _access_key_secret_name(deployment: Mapping[str, Any] | None) -> str | None:
     references = {
         variable["name"]: variable["valueFrom"]["secretKeyRef"]["name"]
         for container in containers
-        for variable in container["env"]
-        if "valueFrom" in variable
+        for variable in container.get("env", [])
+        if "secretKeyRef" in variable.get("valueFrom", {})
     }
     return next((references[variable] for variable in ACCESS_KEY_VARIABLES if variable in references), None)
 

@@ -9,6 +9,7 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from registry.environment import PORT
+from registry.ownership import Ownership
 from registry.settings import Settings
 
 HTTP_PORT, HTTPS_PORT = 80, 443
@@ -38,6 +39,7 @@ class Endpoint(pulumi.ComponentResource):
         settings: Settings,
         tags: Mapping[str, str],
         *,
+        ownership: Ownership,
         selector: Mapping[str, str],
         workload: pulumi.Resource,
         opts: pulumi.ResourceOptions | None = None,
@@ -51,31 +53,28 @@ class Endpoint(pulumi.ComponentResource):
         )
         certificate_arn = self._certificate(name, settings, tags, zone_id) if settings.tls == "acm" else settings.tls
 
+        metadata: k8s.meta.v1.ObjectMetaArgsDict = {
+            "name": "kube-registry",
+            "namespace": settings.namespace,
+            "labels": {
+                **selector,
+                "kubernetes.io/cluster-service": "true",
+                "kubernetes.io/name": "KubeRegistry",
+            },
+            "annotations": {**ownership.annotations, **_annotations(settings, tags, certificate_arn)},
+        }
+        port = HTTPS_PORT if settings.serves_tls else HTTP_PORT
+        spec: k8s.core.v1.ServiceSpecArgsDict = {
+            "type": "LoadBalancer",
+            "selector": selector,
+            "ports": [{"name": "registry", "port": port, "target_port": PORT, "protocol": "TCP"}],
+            "load_balancer_source_ranges": settings.load_balancer.allowed_cidrs,
+        }
+        prepare = ownership.meet_hands("service/kube-registry", {"metadata": metadata, "spec": spec})
         service = k8s.core.v1.Service(
             f"{name}-service",
-            metadata={
-                "name": "kube-registry",
-                "namespace": settings.namespace,
-                "labels": {
-                    **selector,
-                    "kubernetes.io/cluster-service": "true",
-                    "kubernetes.io/name": "KubeRegistry",
-                },
-                "annotations": _annotations(settings, tags, certificate_arn),
-            },
-            spec={
-                "type": "LoadBalancer",
-                "selector": selector,
-                "ports": [
-                    {
-                        "name": "registry",
-                        "port": HTTPS_PORT if settings.serves_tls else HTTP_PORT,
-                        "target_port": PORT,
-                        "protocol": "TCP",
-                    }
-                ],
-                "load_balancer_source_ranges": settings.load_balancer.allowed_cidrs,
-            },
+            metadata=metadata,
+            spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 # Waits for ready pods: without them there is nothing to wait for.
@@ -83,6 +82,7 @@ class Endpoint(pulumi.ComponentResource):
                 # The cloud controller never makes a public load balancer internal, or the other way round.
                 replace_on_changes=[f'metadata.annotations["{INTERNAL}"]'],
                 delete_before_replace=True,
+                hooks=pulumi.ResourceHookBinding(before_update=prepare),
             ),
         )
         # AWS gives a load balancer a name, never a fixed address.

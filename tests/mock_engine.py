@@ -15,6 +15,8 @@ from typing import Any
 import pulumi
 import pytest
 
+from registry.cluster import Cluster
+
 PROGRAM = Path(__file__).parent.parent / "__main__.py"
 PLAIN = {"hostname": "registry.example.com"}
 """The least that a stack has to set."""
@@ -24,8 +26,15 @@ POST: dict[str, Any] = {"tls": "none", "users": []}
 EVENT_LOOP = asyncio.new_event_loop()
 """Pulumi takes the thread's own, which another test's `asyncio.run` takes away."""
 
+LIVE_OBJECTS: dict[str, Any] = {}
+"""What the cluster has of the names that the stack's objects have."""
+
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
+
+
+LAST_OUTPUTS: dict[str, Any] = {}
+"""The stack's outputs after its last update; none: this is the first."""
 
 
 def salt_of(name: str) -> str:
@@ -61,6 +70,7 @@ class Engine(pulumi.runtime.Mocks):
             "aws:iam/accessKey:AccessKey": {"secret": f"secret of {args.name}"},
             "random:index/randomPassword:RandomPassword": {"result": f"result of {args.name}"},
             "random:index/randomBytes:RandomBytes": {"base64": salt_of(args.name)},
+            "random:index/randomUuid:RandomUuid": {"result": f"id of {args.name}"},
             "aws:acm/certificate:Certificate": {
                 "arn": f"arn of {args.name}",
                 "domainValidationOptions": [
@@ -86,6 +96,8 @@ class Engine(pulumi.runtime.Mocks):
         match args.token:
             case "aws:route53/getZone:getZone":
                 return {"zoneId": f"zone of {args.args['name']}"}, []
+            case "pulumi:pulumi:readStackOutputs":
+                return {"outputs": LAST_OUTPUTS}, []
             case "aws:elb/getHostedZoneId:getHostedZoneId":
                 return {"id": "zone of classic load balancers"}, []
             case _:
@@ -140,7 +152,9 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
     configure(monkeypatch, settings)
     engine = Engine()
     asyncio.set_event_loop(EVENT_LOOP)
-    pulumi.runtime.set_mocks(engine, project="registry", stack="test", preview=False)
+    found = Cluster("the cluster of context test (https://kubernetes.example.com)", LIVE_OBJECTS)
+    monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
+    pulumi.runtime.set_mocks(engine, project="registry", stack="test", organization="acme", preview=False)
     exported: dict[str, pulumi.Output[Any]] = {}
     monkeypatch.setattr(pulumi, "export", lambda name, value: exported.update({name: pulumi.Output.from_input(value)}))
     outputs: dict[str, Any] = {}

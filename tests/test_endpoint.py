@@ -14,7 +14,8 @@ CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234
 
 def balancer_annotations(service: dict[str, Any]) -> dict[str, str]:
     """The Service's annotations for the load balancer, by the last part of their names."""
-    return {name.removeprefix(ANNOTATION): value for name, value in service["metadata"]["annotations"].items()}
+    annotations = service["metadata"]["annotations"].items()
+    return {name.removeprefix(ANNOTATION): value for name, value in annotations if name.startswith(ANNOTATION)}
 
 
 def test_the_service_is_the_posts(deploy: Deploy) -> None:

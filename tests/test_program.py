@@ -29,7 +29,7 @@ def test_the_post_registry_is_told_by_a_plain_url_and_no_user(deploy: Deploy) ->
 
 
 def test_every_resource_is_named_after_its_component_and_role(deploy: Deploy) -> None:
-    components = {"Storage", "Identity", "Credentials", "Controller", "Endpoint"}
+    components = {"Ownership", "Storage", "Identity", "Credentials", "Controller", "Endpoint"}
     for resource in deploy().engine.resources:
         if resource.type.startswith("registry:index:"):
             assert resource.type.removeprefix("registry:index:") in components

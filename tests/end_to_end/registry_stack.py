@@ -123,8 +123,10 @@ class RegistryStack:
     def up(self, **settings: Any) -> dict[str, Any]:
         """Run `pulumi up` with these settings and no others, and return the outputs.
 
-        `bucket` is added to the sandbox's settings of the bucket. Raises automation.CommandError.
+        `bucket` is added to the sandbox's settings of the bucket. `refresh=True` is no setting: Pulumi looks first at
+        what is there. Raises automation.CommandError.
         """
+        refresh = settings.pop("refresh", False)
         self._configure(settings)
         bucket = settings.get("bucket", {})
         is_destroyable = not bucket.get("protect") and bucket.get("forceDestroy", True)
@@ -132,7 +134,14 @@ class RegistryStack:
         # Not by Stack.up, which runs three commands more: half as much again as an update that changes nothing takes.
         events = self.directory / "events.log"
         events.unlink(missing_ok=True)
-        self._run("up", "--yes", "--skip-preview", "--color=never", f"--event-log={events}")
+        self._run(
+            "up",
+            "--yes",
+            "--skip-preview",
+            "--color=never",
+            f"--event-log={events}",
+            *(["--refresh"] if refresh else []),
+        )
         self.operations = Operations.read(events)
         self._is_destroyable = is_destroyable
         exported = json.loads(self._run("stack", "export", "--show-secrets", printed=False))

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
+from registry.live_objects import OWNER
+from registry.ownership import PATCH_FORCE
 from sandbox.layout import REGION
 from tests.end_to_end.registry_stack import POST, RegistryStack
 
@@ -72,7 +74,7 @@ def differences(stack: RegistryStack, kind: str, name: str) -> dict[str, tuple[A
     for namespace in (NAMESPACE, stack.name):
         found = stack.sandbox.get(kind, name, "--namespace", namespace)
         annotations = found["metadata"].get("annotations", {})
-        for note in ("kubectl.kubernetes.io/last-applied-configuration", "pulumi.com/autonamed"):
+        for note in ("kubectl.kubernetes.io/last-applied-configuration", "pulumi.com/autonamed", OWNER, PATCH_FORCE):
             annotations.pop(note, None)
         both.append(flat({key: value for key, value in found.items() if key != "status"}))
     posts, stacks = both

@@ -1,0 +1,96 @@
+"""Which objects in the cluster are the stack's, and that it takes nobody else's."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from registry.cluster import ClusterError
+from registry.live_objects import OWNER
+from tests.mock_engine import Deploy
+
+MARK = "acme/registry/test id of registry-stack-id"
+"""That of the stack which the mock engine runs."""
+KINDS = ("Deployment", "Service", "ServiceAccount", "NetworkPolicy", "Secret")
+
+
+def live(kind: str, mark: str | None, **fields: Any) -> dict[str, dict[str, Any]]:
+    annotations = {OWNER: mark} if mark else {}
+    metadata = {"name": "kube-registry", "namespace": "kube-system", "annotations": annotations}
+    return {f"{kind}/kube-registry": {"metadata": metadata, **fields}}
+
+
+def stranger(mark: str | None = None) -> dict[str, Any]:
+    return live("service", mark, status={"loadBalancer": {}}) | live("serviceaccount", mark)
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    objects: dict[str, Any] = {}
+    monkeypatch.setattr("tests.mock_engine.LIVE_OBJECTS", objects)
+    return objects
+
+
+def test_every_object_says_whose_it_is_and_is_taken_back_from_whoever_changes_it(deploy: Deploy) -> None:
+    deployed = deploy()
+    for kind in KINDS:
+        for resource in deployed.all(kind):
+            annotations = resource.inputs["metadata"]["annotations"]
+            assert (annotations[OWNER], annotations["pulumi.com/patchForce"]) == (MARK, "true"), resource.name
+    controller = deploy(controller="ReplicationController").one("ReplicationController")
+    assert controller["metadata"]["annotations"][OWNER] == MARK
+
+
+def test_no_pod_changes_with_the_owner(deploy: Deploy) -> None:
+    assert "annotations" not in deploy().one("Deployment")["spec"]["template"]["metadata"]
+
+
+def test_strangers_are_refused_together_before_any_other_resource(deploy: Deploy, cluster: dict[str, Any]) -> None:
+    cluster |= stranger("acme/registry/other 77aa")
+    with pytest.raises(ClusterError) as refusal:
+        deploy()
+    header, *lines = str(refusal.value).splitlines()
+    assert header == ("2 objects are in the way, in the cluster of context test (https://kubernetes.example.com):")
+    assert sum("is that of acme/registry/other 77aa" in line for line in lines) == 2
+
+
+def test_a_refusal_registers_nothing_of_aws_or_kubernetes(
+    deploy: Deploy, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registered: list[str] = []
+    monkeypatch.setattr(
+        "tests.mock_engine.Resource", lambda type_, name, inputs: registered.append(type_) or (type_, name)
+    )
+    cluster |= stranger()
+    with pytest.raises(ClusterError, match="objects are in the way"):
+        deploy()
+    assert registered == ["registry:index:Ownership", "random:index/randomUuid:RandomUuid"]
+
+
+def test_a_stack_without_marks_comes_along_by_what_its_last_outputs_say(
+    deploy: Deploy, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostname = "a1.us-east-1.elb.amazonaws.com"
+    cluster |= live("service", None, spec={}, status={"loadBalancer": {"ingress": [{"hostname": hostname}]}})
+    with pytest.raises(ClusterError, match="service/kube-registry in namespace kube-system was not made by this stack"):
+        deploy()
+    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"loadBalancerHostname": hostname})
+    assert deploy().one("Service")["metadata"]["annotations"][OWNER] == MARK
+
+
+def test_what_was_added_by_hand_is_a_warning(
+    deploy: Deploy, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    cluster |= live("service", MARK, spec={}, status={"loadBalancer": {}}) | live("serviceaccount", MARK)
+    fields = {"f:metadata": {"f:labels": {"f:team": {}, "f:k8s-app": {}}}}
+    cluster["service/kube-registry"]["metadata"]["managedFields"] = [
+        {"manager": "kubectl-label", "operation": "Update", "fieldsV1": fields}
+    ]
+    deploy()
+    assert warnings == [
+        "service/kube-registry in namespace kube-system has metadata.labels.team, which this stack did not set and "
+        "leaves alone. Remove it by: kubectl label --namespace kube-system service/kube-registry team-"
+    ]
