@@ -67,7 +67,7 @@ def _is_own(kind: str, live: Live, stack: Stack) -> bool | None:
 
 
 def refusal(name: str, live: Live, stack: Stack) -> str:
-    """What to say of an object that is a stranger's: two lines, in the form of the settings' errors."""
+    """What to say of an object that is a stranger's: four lines, in the form of the settings' errors."""
     namespace = live["metadata"]["namespace"]
     mark = owner(live)
     whose = f"is that of {mark}" if mark else "was not made by this stack: nothing says whose it is"
@@ -136,13 +136,13 @@ def additions(name: str, live: Live, declared: Mapping[str, Any]) -> list[str]:
     namespace = live["metadata"]["namespace"]
     found: dict[str, str] = {}
     for entry in live["metadata"].get("managedFields") or []:
+        manager = entry["manager"]
         # A subresource (status, scale) holds nothing that could be added.
-        if entry.get("subresource") or _CONTROLLERS.fullmatch(entry["manager"]):
-            continue
-        if _is_pulumi(entry["manager"]):
+        if entry.get("subresource") or _is_pulumi(manager) or _CONTROLLERS.fullmatch(manager):
             continue
         for path in _undeclared(entry.get("fieldsV1") or {}, declared):
-            if path[0] != "status" and not _NOTES.fullmatch(path[-1]):
+            # Finalizers are what controllers hold an object by, whatever they are called.
+            if path[0] != "status" and path[:2] != ("metadata", "finalizers") and not _NOTES.fullmatch(path[-1]):
                 found.setdefault(_text(path), _removal(name, namespace, path))
     return [
         f"{name} in namespace {namespace} has {path}, which this stack did not set and leaves alone. "

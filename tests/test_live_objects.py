@@ -190,7 +190,9 @@ def test_what_controllers_write_is_theirs(manager: str, entry: dict[str, str]) -
 
 def test_what_tools_keep_for_themselves_is_no_addition() -> None:
     notes = {"f:kubectl.kubernetes.io/last-applied-configuration": {}, "f:deployment.kubernetes.io/revision": {}}
-    assert additions(DEPLOYMENT, managed({"f:metadata": {"f:annotations": notes}}), DECLARED) == []
+    finalizers = {'v:"service.kubernetes.io/load-balancer-cleanup"': {}}
+    found = managed({"f:metadata": {"f:annotations": notes, "f:finalizers": finalizers}}, "some-controller")
+    assert additions(DEPLOYMENT, found, DECLARED) == []
 
 
 def test_an_addition_of_two_managers_is_told_once() -> None:
