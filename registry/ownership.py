@@ -25,10 +25,10 @@ class Ownership(pulumi.ComponentResource):
     Before any of them is registered, the cluster is asked for what has their names. Raises ClusterError if there is
     something that this stack did not make, as taking fields back would seize it, and if the cluster cannot be asked.
 
-    Outputs: `annotations` (dict of strings and Output[str]), which every object of the stack has.
+    Outputs: `annotations` (dict of strings), which every object of the stack has.
     """
 
-    annotations: Mapping[str, pulumi.Input[str]]
+    annotations: Mapping[str, str]
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("registry:index:Ownership", name, None, opts)
@@ -36,17 +36,20 @@ class Ownership(pulumi.ComponentResource):
         id_ = random.RandomUuid(f"{name}-stack-id", opts=pulumi.ResourceOptions(parent=self))
         stack_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
 
+        stack_id = _known(id_)
+
         found = cluster.existing_objects(settings.namespace, _names(settings))
         self._live = dict(found.objects)
         if found.objects:
             unmarked = any(owner(live) is None for live in found.objects.values())
-            stack = Stack(stack_name, _known(id_), **_last_outputs(stack_name) if unmarked else {})
+            stack = Stack(stack_name, stack_id, **_last_outputs(stack_name) if unmarked else {})
             if foreign := strangers(found.objects, stack):
                 count = "an object is" if len(foreign) == 1 else f"{len(foreign)} objects are"
                 lines = [refusal(one, found.objects[one], stack) for one in foreign]
                 raise cluster.ClusterError("\n".join([f"{count} in the way, in {found.name}:", *lines]))
 
-        self.annotations = {PATCH_FORCE: "true", OWNER: id_.result.apply(lambda id_: f"{stack_name} {id_}")}
+        # Nothing unknown: with it a preview compares inputs as they are written, and finds replacements where none are.
+        self.annotations = {PATCH_FORCE: "true", OWNER: f"{stack_name} {stack_id or 'new'}"}
         self.register_outputs({"annotations": self.annotations})
 
     def meet_hands(self, name: str, inputs: Mapping[str, Any]) -> list[pulumi.ResourceHook]:
