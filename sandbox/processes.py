@@ -15,8 +15,8 @@ import psutil
 
 from sandbox.layout import Layout
 
-STOP_SECONDS = 5.0
-"""How long a process may take to end after SIGTERM before it is killed."""
+STOP_SECONDS = 30.0
+"""How long a process may take to end after SIGTERM before it is killed: a second, and more on a busy machine."""
 POLL_SECONDS = 0.05
 LOG_TAIL = 20
 """Lines of a log that an error shows."""
@@ -83,7 +83,7 @@ def running(layout: Layout) -> list[Process]:
 def stop(layout: Layout, names: Sequence[str] | None = None) -> list[str]:
     """Stop the processes `names` (all, if None), last started first; return the names of those that ran.
 
-    Each gets SIGTERM, and SIGKILL if it has not ended after 5 s.
+    Each gets SIGTERM, and SIGKILL if it has not ended after STOP_SECONDS.
     """
     stopped = []
     with _record(layout) as processes:

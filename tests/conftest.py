@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from sandbox.layout import Account, Layout, cache_directory
@@ -35,6 +37,16 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
         cache_directory().mkdir()
         (cache_directory() / "tools").symlink_to(tools)
         yield
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what an interrupted run leaves: pytest-xdist kills its workers before they end what they have started."""
+    if config.getoption("numprocesses", None):  # not one of the workers
+        begin = f"{config._tmp_path_factory.getbasetemp()}/popen-"  # pyright: ignore[reportAttributeAccessIssue]
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                if any(begin in text for text in (*process.cmdline(), *process.environ().values())):
+                    process.kill()
 
 
 @pytest.fixture

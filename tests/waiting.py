@@ -10,6 +10,8 @@ T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 """Far more than anything takes that is waited for here, also on a machine that has other work."""
+COMMAND_SECONDS = 15 * PATIENCE_SECONDS
+"""The same for a command that deploys a stack, or starts a sandbox."""
 POLL_SECONDS = 0.05
 
 

@@ -17,7 +17,7 @@ from sandbox.layout import Account, Layout
 from sandbox.processes import running
 from sandbox.tools.build import toolchain
 from tests import networks
-from tests.waiting import PATIENCE_SECONDS, wait_for
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, wait_for
 
 LAYOUT = Layout("command", networks.COMMAND)
 CHECKOUT = Path(__file__).parents[2]
@@ -34,7 +34,7 @@ def stopped() -> Iterator[None]:
 def sandbox(command: str) -> str:
     """What `python -m sandbox COMMAND` prints."""
     argv = [sys.executable, "-m", "sandbox", "--name", LAYOUT.name, "--network", str(LAYOUT.network), command]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=5 * PATIENCE_SECONDS, check=False)
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 

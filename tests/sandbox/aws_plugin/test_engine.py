@@ -18,7 +18,7 @@ from moto.acm.models import AWSCertificateManagerBackend
 
 import sandbox
 from sandbox.tools.build import toolchain
-from tests.waiting import PATIENCE_SECONDS, wait_for
+from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:
     from tests.sandbox.aws.emulated_aws import EmulatedAws
@@ -27,7 +27,6 @@ pytestmark = pytest.mark.sandbox
 
 PLUGIN = Path(sandbox.__file__).parent / "aws_plugin"
 PASSPHRASE = "test"
-COMMAND_SECONDS = 3 * PATIENCE_SECONDS
 
 EVERYTHING = """
 import json
