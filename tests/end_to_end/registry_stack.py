@@ -266,7 +266,9 @@ class RegistryStack:
         noted = self._print if printed else None
         workspace = self._stack.workspace
         command = [*arguments, "--stack", self.name]
-        return workspace.pulumi_command.run(command, str(self.project), workspace.env_vars, noted, noted).stdout
+        # --event-log is an option for those who debug, as the Automation API does.
+        environment = {**workspace.env_vars, "PULUMI_DEBUG_COMMANDS": "true"}
+        return workspace.pulumi_command.run(command, str(self.project), environment, noted, noted).stdout
 
     def _print(self, text: str) -> None:
         self.output += text + "\n"
