@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
+import requests
 
 from sandbox.aws.server import REQUESTS
 from sandbox.processes import log_file
@@ -56,11 +57,11 @@ def new_pod(stack: RegistryStack) -> None:
 
 def test_a_layer_that_is_known_is_told_of_without_a_request_to_s3(stack: RegistryStack, image: str) -> None:
     client = RegistryClient(stack)
-    layer = layers_of(client, image)[0]
-    assert client.request("HEAD", f"/v2/{image}/blobs/{layer}").status_code == 200
+    path = f"/v2/{image}/blobs/{layers_of(client, image)[0]}"
+    assert client.request("HEAD", path).status_code == requests.codes.temporary_redirect
     before = requests_of_the_pods(stack)
     for _ in range(5):
-        assert client.request("HEAD", f"/v2/{image}/blobs/{layer}").status_code == 200
+        assert client.request("HEAD", path).status_code == requests.codes.temporary_redirect
     assert requests_of_the_pods(stack)[len(before) :] == []
 
 
