@@ -5,13 +5,16 @@ from __future__ import annotations
 import argparse
 import shlex
 import sys
+from pathlib import Path
 
 from sandbox.demonstration import DemonstrationError, show
 from sandbox.layout import DEFAULT_NETWORK, Account, Layout
 from sandbox.lifecycle import Steps, down, up
+from sandbox.machine import MachineError, require
 from sandbox.processes import ProcessError, running
 from sandbox.stack import open_stack
-from sandbox.tools.build import ToolchainError, toolchain
+from sandbox.tools.build import ToolchainError, toolchain, tools_in_use, write_archive
+from sandbox.tools.pins import go_platform
 
 
 def main() -> None:
@@ -30,19 +33,20 @@ def main() -> None:
     arguments = parser.parse_args()
     try:
         COMMANDS[arguments.command][0](Layout(arguments.name, arguments.network))
-    except (ToolchainError, ProcessError, DemonstrationError) as error:
+    except (MachineError, ToolchainError, ProcessError, DemonstrationError) as error:
         sys.exit(f"error: {error}")
 
 
 def _up(layout: Layout) -> None:
-    up(layout, toolchain(), Steps())
+    require(layout)
+    up(layout, tools_in_use(), Steps())
 
 
 def _destroy(layout: Layout) -> None:
     if not layout.account_file.exists():
         print("nothing to destroy: the sandbox is not up")
         return
-    stack = open_stack(layout, Account.load(layout.account_file), toolchain())
+    stack = open_stack(layout, Account.load(layout.account_file), tools_in_use())
     stack.destroy(on_output=print)
 
 
@@ -64,12 +68,22 @@ def _status(layout: Layout) -> None:
 def _env(layout: Layout) -> None:
     if not layout.account_file.exists():
         sys.exit("the sandbox is down: `make sandbox` starts it")
-    for key, value in layout.client_environment(Account.load(layout.account_file), toolchain().binaries).items():
+    for key, value in layout.client_environment(Account.load(layout.account_file), tools_in_use().binaries).items():
         print(f"export {key}={shlex.quote(value)}")
 
 
+def _tools_archive(_: Layout) -> None:
+    file = Path(f"sandbox-tools-{go_platform().replace('/', '-')}.tar.gz")
+    write_archive(file)
+    print(f"{file.resolve()} ({file.stat().st_size / 1e6:.0f} MB): SANDBOX_TOOLS={file} make sandbox")
+
+
 COMMANDS = {
-    "tools": (lambda _: print(toolchain().binaries), "build the tools, if they are not built yet"),
+    "tools": (lambda _: print(toolchain().binaries), "build all tools, if they are not built yet"),
+    "tools-archive": (
+        _tools_archive,
+        "write the tools that are built to a file, which SANDBOX_TOOLS can name elsewhere",
+    ),
     "show": (show, "bring everything up, deploy the stack, push and pull an image"),
     "up": (_up, "start what does not run yet"),
     "down": (_down, "stop all processes of the sandbox and remove what they wrote"),

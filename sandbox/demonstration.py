@@ -15,8 +15,9 @@ from rich.console import Console
 
 from sandbox.layout import Account, Layout
 from sandbox.lifecycle import Steps, up
+from sandbox.machine import require
 from sandbox.stack import open_stack
-from sandbox.tools.build import toolchain
+from sandbox.tools.build import tools_in_use
 
 
 class DemonstrationError(RuntimeError):
@@ -26,12 +27,13 @@ class DemonstrationError(RuntimeError):
 def show(layout: Layout) -> None:
     """Bring everything up, deploy the stack `sandbox`, push and pull an image, and print a summary.
 
-    Raises ToolchainError, ProcessError, DemonstrationError, or what Pulumi's Automation API raises.
+    Raises MachineError, ToolchainError, ProcessError, DemonstrationError, or what Pulumi's Automation API raises.
     """
+    require(layout)
     console = Console()
     steps = Steps(console.print)
     with steps.step("tools"):
-        tools = toolchain()
+        tools = tools_in_use()
     account = up(layout, tools, steps)
     with steps.step("pulumi up"):
         stack = open_stack(layout, account, tools)

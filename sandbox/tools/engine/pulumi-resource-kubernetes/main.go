@@ -6,8 +6,9 @@ package main
 
 import "github.com/pulumi/pulumi-kubernetes/provider/v4/pkg/provider"
 
-// version is that of the provider's release which the pinned commit follows (see ../go.mod).
-const version = "4.25.0"
+// version is that of the Python package pulumi-kubernetes which requirements.txt pins: the engine warns of a plugin that
+// says less. The provider itself is of the commit that ../go.mod pins, which follows release 4.25.0.
+const version = "4.34.2"
 
 func main() {
 	provider.Serve("kubernetes", version, []byte("{}"), []byte("{}"))
