@@ -2,19 +2,26 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
 WORKERS ?= 4
 
-.PHONY: sandbox sandbox-down env unit types unit-tests test upgrade format
+.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade format tools-archive
 
-sandbox: $(VENV)/installed  ## everything from nothing: tools, sandbox, pulumi up, an image pushed and pulled
+help:  ## what there is to make
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/' | expand -t 18
+
+machine:  ## does this machine have what the sandbox needs?
+	@$(PYTHON) -m sandbox.machine
+
+sandbox: machine $(VENV)/installed  ## everything from nothing: tools, sandbox, pulumi up, an image pushed and pulled
 	@$(BIN)/python -m sandbox show
 
 sandbox-down: $(VENV)/installed  ## pulumi destroy, then stop what the sandbox started
 	@$(BIN)/python -m sandbox destroy
 	@$(BIN)/python -m sandbox down
 
-env: $(VENV)/installed  ## eval "$$(make -s env)": pulumi, kubectl, crane and aws talk to the sandbox
+env: $(VENV)/installed  ## eval "$$(make -s env)": pulumi, kubectl, crane, aws, curl talk to the sandbox
 	@$(BIN)/python -m sandbox env
 
 unit: $(VENV)/installed  ## format, lint, types, unit tests
@@ -35,12 +42,17 @@ test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of that commit comes along, under pulls and pushes
 	@$(BIN)/python -m tests.upgrade --from "$(FROM)"
 
-format: $(VENV)/installed
+format: $(VENV)/installed  ## format the code, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-$(VENV)/installed: requirements.txt requirements-dev.txt
+tools-archive: $(VENV)/installed  ## the built tools in a file, which SANDBOX_TOOLS=FILE takes in place of building them
+	@$(BIN)/python -m sandbox tools-archive
+
+# uv installs in seconds what takes pip minutes; its own pin is in requirements-dev.txt.
+$(VENV)/installed: $(REQUIREMENTS)
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check $$(grep '^uv==' requirements-dev.txt)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python $(REQUIREMENTS:%=-r %)
 	@touch $@

@@ -18,6 +18,19 @@ REGION = "us-east-1"
 AVAILABILITY_ZONE = "us-east-1a"
 CLUSTER_NAME = "sandbox"
 DEFAULT_NETWORK = 77
+PORTS = {
+    4566: "the emulated AWS",
+    4567: "the emulated AWS by TLS",
+    6443: "kube-apiserver",
+    3128: "the edge",
+    2379: "etcd",
+    2380: "etcd",
+    10250: "the node",
+    10257: "kube-controller-manager",
+    10258: "aws-cloud-controller-manager",
+    10259: "kube-scheduler",
+}
+"""The ports that a sandbox takes of `Layout.address`, and what listens there."""
 PASSPHRASE = "sandbox"  # noqa: S105 (said below)
 """Encrypts the secrets in the state of sandbox stacks, whose cloud ends with the sandbox: no secret itself."""
 
@@ -142,8 +155,10 @@ class Layout:
 
         `tools` is the directory of the built tools. Holds the emulated account's administrator key.
         """
-        plugin = Path(__file__).parent / "aws_plugin"
-        path = [str(Path(sys.executable).parent), str(tools), str(plugin), os.environ.get("PATH", os.defpath)]
+        path = [str(Path(sys.executable).parent), str(tools), os.environ.get("PATH", os.defpath)]
+        authority, proxy = str(self.authority_certificate), self.edge_url
+        # Clients differ in what they understand of it: names and addresses all of them, ranges some.
+        direct = f"localhost,127.0.0.1,{self.address},127.0.0.0/8"
         return {
             "PATH": os.pathsep.join(path),
             "PULUMI_HOME": str(self.directory / "pulumi"),
@@ -157,8 +172,11 @@ class Layout:
             "DOCKER_CONFIG": str(self.directory / "docker"),
             # By TLS, as the bucket's policy asks of everyone.
             "AWS_ENDPOINT_URL": self.cloud_tls_url,
-            "AWS_CA_BUNDLE": str(self.authority_certificate),
-            "SSL_CERT_FILE": str(self.authority_certificate),
+            # By whom each is read: AWS's SDKs; Go, OpenSSL, uv; curl; Python's requests and what is built on it.
+            "AWS_CA_BUNDLE": authority,
+            "SSL_CERT_FILE": authority,
+            "CURL_CA_BUNDLE": authority,
+            "REQUESTS_CA_BUNDLE": authority,
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": account.access_key_id,
@@ -166,7 +184,7 @@ class Layout:
             "AWS_CONFIG_FILE": os.devnull,
             "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
             "AWS_EC2_METADATA_DISABLED": "true",
-            "HTTP_PROXY": self.edge_url,
-            "HTTPS_PROXY": self.edge_url,
-            "NO_PROXY": f"{self.address},127.0.0.0/8,localhost",
+            **{name: proxy for scheme in ("http_proxy", "https_proxy") for name in (scheme, scheme.upper())},
+            "no_proxy": direct,
+            "NO_PROXY": direct,
         }

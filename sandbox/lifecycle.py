@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 from sandbox.cluster.control_plane import Cluster
 from sandbox.layout import Account, Layout
+from sandbox.plugins import lay_plugins
 from sandbox.processes import running, start, stop, wait_until
 from sandbox.tools.build import Toolchain
 
@@ -58,6 +59,8 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
         _start_module(layout, "node", "--images", str(tools.images))
         _start_module(layout, "edge")
         environment = os.environ | layout.client_environment(account, tools.binaries)
+        lay_plugins(Path(environment["PULUMI_HOME"]), tools)
+        (layout.directory / "state").mkdir(exist_ok=True)
         kubectl = tools.binaries / "kubectl"
         wait_until(lambda: _node_is_ready(kubectl, environment), READY_SECONDS, "the node", layout=layout, name="node")
         wait_until(lambda: _listens(layout.edge_url), READY_SECONDS, "the edge", layout=layout, name="edge")

@@ -27,7 +27,6 @@ def open_stack(
     if project is None:
         project = CHECKOUT if layout == Layout() else project_directory(layout, layout.directory / "project")
     environment = layout.client_environment(account, tools.binaries)
-    (layout.directory / "state").mkdir(exist_ok=True)
     options = automation.LocalWorkspaceOptions(
         pulumi_command=automation.PulumiCommand(root=str(tools.directory)),
         env_vars=environment,

@@ -165,6 +165,7 @@ PARTS = (
             "sha256:1be55279f18a2fe1a74edf2664cac61c1bea305b7b4642dab412e7affdcb3e33",
             **_CONFIG_3,
         ),
+        on_request=True,
     ),
     Part(
         "registry-2.8.3",

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from sandbox.aws import server
-from sandbox.layout import Account, Layout
+from sandbox.layout import PORTS, Account, Layout
 from sandbox.processes import running
 from sandbox.tools.build import toolchain
 from tests import networks
@@ -39,11 +39,11 @@ def sandbox(command: str) -> str:
     return done.stdout
 
 
-def listening() -> set[int]:
-    """The ports of the sandbox's addresses on which anything listens."""
+def listening(prefix: str = f"127.{LAYOUT.network}.") -> set[int]:
+    """The ports of the sandbox's addresses that begin with `prefix` on which anything listens."""
     listeners = [one for one in psutil.net_connections("tcp") if one.status == psutil.CONN_LISTEN]
     addresses: list[Any] = [listener.laddr for listener in listeners]
-    return {address.port for address in addresses if address.ip.startswith(f"127.{LAYOUT.network}.")}
+    return {address.port for address in addresses if address.ip.startswith(prefix)}
 
 
 def test_one_command_shows_the_whole_product() -> None:
@@ -56,12 +56,52 @@ def test_one_command_shows_the_whole_product() -> None:
         assert re.search(rf"{step} +[\d.]+ s", shown), step
 
 
+def in_the_environment(command: str) -> subprocess.CompletedProcess[str]:
+    """Run `command` in a shell in which `make env` was evaluated."""
+    script = f"{sandbox('env')}cd {CHECKOUT}; {command}"
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+
+
 def test_the_environment_trusts_the_sandbox_and_is_logged_in() -> None:
-    script = f"{sandbox('env')}crane digest registry.sandbox.test/hello:1"
-    digest = subprocess.run(
-        ["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
-    )
+    digest = in_the_environment("crane digest registry.sandbox.test/hello:1")
     assert digest.stdout.startswith("sha256:"), digest.stderr
+
+
+REQUESTS = """python -c 'import requests, sys; print(requests.get(sys.argv[1]).status_code)'"""
+URLLIB = """python -c 'import sys, urllib.error, urllib.request
+try:
+    print(urllib.request.urlopen(sys.argv[1]).status)
+except urllib.error.HTTPError as answer:
+    print(answer.code)'"""
+
+
+@pytest.mark.parametrize(
+    "client",
+    [
+        "curl --silent --show-error --output /dev/null --write-out %{http_code}",
+        f"unset HTTP_PROXY HTTPS_PROXY NO_PROXY; {REQUESTS}",
+        f"unset http_proxy https_proxy no_proxy; {REQUESTS}",
+        URLLIB,
+    ],
+    ids=["curl", "requests, lower case", "requests, upper case", "urllib"],
+)
+def test_clients_reach_the_registry_by_its_name_and_the_cloud_by_its_address(client: str) -> None:
+    by_name = in_the_environment(f"{client} https://registry.sandbox.test/v2/")
+    assert by_name.stdout.strip() == "401", by_name.stderr
+    # Not through the edge, which would refuse it.
+    by_address = in_the_environment(f"{client} $AWS_ENDPOINT_URL/")
+    assert by_address.stdout.strip() == "403", by_address.stderr
+
+
+def test_a_preview_says_nothing_but_what_it_would_change() -> None:
+    preview = in_the_environment(f"cd {LAYOUT.directory}/project; pulumi --stack sandbox preview --diff")
+    assert re.search(r"^Resources:\n +\d+ unchanged\n", preview.stdout, re.MULTILINE), preview.stdout + preview.stderr
+    assert "warning" not in preview.stdout + preview.stderr
+    assert preview.stderr == ""
+
+
+def test_it_takes_the_ports_that_are_looked_at_before_its_start() -> None:
+    assert listening(LAYOUT.address) == set(PORTS)
 
 
 def test_up_again_starts_nothing_twice() -> None:

@@ -39,7 +39,13 @@ MOUNT_ATTR_RDONLY = 0x1
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
 
-SYSCTLS = ("kernel.unprivileged_userns_clone", "kernel.apparmor_restrict_unprivileged_userns")
+_NAMESPACES = "user", "net", "pid", "mnt", "ipc", "uts"
+_FORBIDDING_SETTINGS = (
+    ("kernel.unprivileged_userns_clone", "0", "1"),  # Debian
+    ("kernel.apparmor_restrict_unprivileged_userns", "1", "0"),  # Ubuntu
+    *((f"user.max_{kind}_namespaces", "0", "10000") for kind in _NAMESPACES),
+)
+"""Settings of the kernel, each with the value that forbids namespaces and one that does not."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -111,24 +117,52 @@ def prctl(option: int, value: int) -> None:
 
 
 class NamespacesForbiddenError(Exception):
-    """This machine lets its users make no user namespaces."""
+    """This machine lets the present user make no namespaces."""
 
 
 def require_user_namespaces() -> None:
-    """Raise NamespacesForbiddenError, naming the setting and the remedy, if containers can't be isolated here."""
-    trial = subprocess.run([sys.executable, "-m", __name__], capture_output=True, text=True, check=False)
+    """Raise NamespacesForbiddenError, naming what forbids them and the remedy, if containers can't be isolated here."""
+    forbidding = what_forbids_namespaces()
+    if forbidding:
+        raise NamespacesForbiddenError("\n".join(forbidding))
+
+
+def what_forbids_namespaces(proc: Path = Path("/proc")) -> list[str]:
+    """Return why the present user can't make namespaces here, a line each with the remedy; none if he can.
+
+    It is tried, not guessed. `proc` is the file system in which the kernel tells what it forbids.
+    """
+    trial = subprocess.run([sys.executable, __file__], capture_output=True, text=True, check=False)
     if trial.returncode == 0:
-        return
-    settings = {name: Path("/proc/sys", *name.split(".")) for name in SYSCTLS}
-    found = [f"{name} = {path.read_text().strip()}" for name, path in settings.items() if path.exists()]
-    reason = trial.stderr.strip().splitlines()[-1] if trial.stderr.strip() else f"exit code {trial.returncode}"
-    raise NamespacesForbiddenError(
-        f"the sandbox's node isolates containers with user namespaces, which this machine refuses: {reason}; "
-        f"here {', '.join(found) or 'neither ' + ' nor '.join(SYSCTLS) + ' exists'}. Remedy, as root: "
-        "sysctl -w kernel.unprivileged_userns_clone=1 (Debian), "
-        "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0 (Ubuntu), user.max_user_namespaces above 0 (RHEL); "
-        "in a container: run it with --security-opt seccomp=unconfined --security-opt apparmor=unconfined"
-    )
+        return []
+    reason = trial.stderr.strip().rpartition("\n")[2] or f"exit code {trial.returncode}"
+    found = [
+        f"{name} is {value}, which forbids namespaces ({reason}): sudo sysctl -w {name}={remedy}"
+        for name, forbidden, remedy in _FORBIDDING_SETTINGS
+        if (value := _read(proc / "sys" / name.replace(".", "/"))) == forbidden
+    ]
+    if "Seccomp:\t2" in _read(proc / "self/status").splitlines():
+        found.append(
+            f"a seccomp profile is in force, as containers have it, and may forbid namespaces ({reason}): "
+            "docker run --security-opt seccomp=unconfined --security-opt apparmor=unconfined ..."
+        )
+    profile = _read(proc / "self/attr/current")
+    if profile.endswith("(enforce)"):
+        name = profile.removesuffix(" (enforce)")
+        found.append(
+            f"the AppArmor profile {name} is in force and may forbid namespaces ({reason}): "
+            "docker run --security-opt apparmor=unconfined --security-opt seccomp=unconfined ..."
+        )
+    return found or [
+        f"this user can make no user and network namespaces ({reason}): unshare --user --net --map-root-user"
+    ]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text().strip("\0\n ")
+    except OSError:
+        return ""
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ def test_a_machine_that_allows_user_namespaces_is_fine() -> None:
     require_user_namespaces()
 
 
-def test_a_machine_that_forbids_user_namespaces_is_told_which_settings_to_change(
+def test_a_machine_that_forbids_user_namespaces_is_told_with_the_error(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def forbidden(*_: Any, **__: Any) -> subprocess.CompletedProcess[str]:
@@ -23,7 +23,4 @@ def test_a_machine_that_forbids_user_namespaces_is_told_which_settings_to_change
     monkeypatch.setattr(namespaces.subprocess, "run", forbidden)
     with pytest.raises(NamespacesForbiddenError) as raised:
         require_user_namespaces()
-    text = str(raised.value)
-    assert "Operation not permitted" in text
-    assert "sysctl -w kernel.unprivileged_userns_clone=1" in text
-    assert "sysctl -w kernel.apparmor_restrict_unprivileged_userns=0" in text
+    assert "Operation not permitted" in str(raised.value)
