@@ -13,7 +13,7 @@ from sandbox.lifecycle import Steps, down, up
 from sandbox.machine import MachineError, require
 from sandbox.processes import ProcessError, running
 from sandbox.stack import open_stack
-from sandbox.tools.build import ToolchainError, toolchain, tools_in_use, write_archive
+from sandbox.tools.build import Toolchain, ToolchainError, toolchain, tools_in_use, write_archive
 from sandbox.tools.pins import go_platform
 
 
@@ -42,11 +42,16 @@ def _up(layout: Layout) -> None:
     up(layout, tools_in_use(), Steps())
 
 
+def _tools_of(layout: Layout) -> Toolchain:
+    """Those that the sandbox was started with: a state is for the engine that wrote it, whatever was built since."""
+    return Toolchain(layout.tools.resolve()) if layout.tools.exists() else tools_in_use()
+
+
 def _destroy(layout: Layout) -> None:
     if not layout.account_file.exists():
         print("nothing to destroy: the sandbox is not up")
         return
-    stack = open_stack(layout, Account.load(layout.account_file), tools_in_use())
+    stack = open_stack(layout, Account.load(layout.account_file), _tools_of(layout))
     stack.destroy(on_output=print)
 
 
@@ -68,7 +73,7 @@ def _status(layout: Layout) -> None:
 def _env(layout: Layout) -> None:
     if not layout.account_file.exists():
         sys.exit("the sandbox is down: `make sandbox` starts it")
-    for key, value in layout.client_environment(Account.load(layout.account_file), tools_in_use().binaries).items():
+    for key, value in layout.client_environment(Account.load(layout.account_file), _tools_of(layout).binaries).items():
         print(f"export {key}={shlex.quote(value)}")
 
 

@@ -136,6 +136,11 @@ class Layout:
         return self.authority_directory / "ca.pem"
 
     @property
+    def tools(self) -> Path:
+        """A link to the directory of the tools with which the sandbox was started."""
+        return self.directory / "tools"
+
+    @property
     def kubeconfig(self) -> Path:
         """The administrator's kubeconfig."""
         return self.directory / "kubeconfig"

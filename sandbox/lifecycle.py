@@ -61,6 +61,8 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
         environment = os.environ | layout.client_environment(account, tools.binaries)
         lay_plugins(Path(environment["PULUMI_HOME"]), tools)
         (layout.directory / "state").mkdir(exist_ok=True)
+        layout.tools.unlink(missing_ok=True)
+        layout.tools.symlink_to(tools.directory)
         kubectl = tools.binaries / "kubectl"
         wait_until(lambda: _node_is_ready(kubectl, environment), READY_SECONDS, "the node", layout=layout, name="node")
         wait_until(lambda: _listens(layout.edge_url), READY_SECONDS, "the edge", layout=layout, name="edge")

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sandbox.node import images
+from sandbox.tools.installed import Installed
 from sandbox.tools.pins import PARTS, Part, tools_directory
 
 _BINARIES = {"server": "etcd"}
@@ -36,9 +38,12 @@ class Toolchain:
         return self.directory / "images"
 
 
-def assemble(parts: list[Part]) -> Toolchain:
-    """Return the tools with `parts` among them, which are built: what is there already stays as it is."""
-    tools = Toolchain(tools_directory() / _key())
+def assemble(parts: list[Part], used: Sequence[Installed] = ()) -> Toolchain:
+    """Return the tools with `parts` among them, which are built, and `used`, which are the user's.
+
+    What is there already stays as it is.
+    """
+    tools = Toolchain(tools_directory() / "-".join([_key(), *(own.key for own in used)]))
     for directory in (tools.binaries, tools.plugins, tools.images):
         directory.mkdir(parents=True, exist_ok=True)
     for part in parts:
@@ -46,12 +51,21 @@ def assemble(parts: list[Part]) -> Toolchain:
             _lay_image(tools, part)
             continue
         for binary in (part.directory / "bin").iterdir():
-            plugin = binary.name.startswith("pulumi-resource-")
-            _link(binary, (tools.plugins if plugin else tools.binaries) / _BINARIES.get(binary.name, binary.name))
+            _link(binary, _place(tools, binary.name))
         for file in (part.directory / "files").iterdir():
             file.chmod(0o755)  # a program too: the only one is the language host's, in Python
             _link(file, tools.binaries / file.name)
+    for own in used:
+        for name, program in own.programs.items():
+            link = _place(tools, name)
+            if not link.is_symlink():
+                link.symlink_to(program)
     return tools
+
+
+def _place(tools: Toolchain, binary: str) -> Path:
+    directory = tools.plugins if binary.startswith("pulumi-resource-") else tools.binaries
+    return directory / _BINARIES.get(binary, binary)
 
 
 def _key() -> str:

@@ -9,6 +9,7 @@ import os
 import queue
 import shutil
 import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -17,12 +18,20 @@ from rich.console import Console
 
 from sandbox.tools import archive
 from sandbox.tools.assembly import Toolchain, assemble
+from sandbox.tools.installed import installed
 from sandbox.tools.packages import Work, tail, work_of
-from sandbox.tools.pins import PARTS, Part, ToolchainError, go_environment, parts_in_use, tools_directory, what_go_lacks
+from sandbox.tools.pins import (
+    ARCHIVE,
+    PARTS,
+    Part,
+    ToolchainError,
+    go_environment,
+    parts_in_use,
+    tools_directory,
+    what_go_lacks,
+)
 from sandbox.tools.progress import BuildProgress
 
-ARCHIVE = "SANDBOX_TOOLS"
-"""The environment variable that names an archive of built tools, which is taken in place of a build."""
 POLL_SECONDS = 0.5
 
 
@@ -40,8 +49,20 @@ def toolchain(*names: str) -> Toolchain:
 
 
 def tools_in_use() -> Toolchain:
-    """The tools that `make sandbox` needs, built first if they never were. Raises ToolchainError."""
-    return toolchain(*(part.name for part in parts_in_use()))
+    """The tools that `make sandbox` needs. What was never built, and the user has not installed, is built first.
+
+    Raises ToolchainError.
+    """
+    with locked():
+        parts = parts_in_use()
+        _take_from_archive(parts)
+        missing = {part.name for part in _missing(parts)}
+        used = [own for own in (installed() if missing else []) if own.parts <= missing]
+        if used:
+            print(f"Not built, as you have them already: {', '.join(own.what for own in used)}", file=sys.stderr)
+        parts = [part for part in parts if not any(part.name in own.parts for own in used)]
+        provide(parts)
+        return assemble(parts, used)
 
 
 def write_archive(file: Path) -> None:
@@ -65,12 +86,16 @@ def provide(parts: Iterable[Part]) -> None:
 
     Raises ToolchainError.
     """
-    if (missing := _missing(parts)) and (file := os.environ.get(ARCHIVE)):
-        archive.take(Path(file), missing)
+    _take_from_archive(parts)
     if missing := _missing(parts):
         if lacking := what_go_lacks():
             raise ToolchainError(lacking)
         _build(missing)
+
+
+def _take_from_archive(parts: Iterable[Part]) -> None:
+    if (missing := _missing(parts)) and (file := os.environ.get(ARCHIVE)):
+        archive.take(Path(file), missing)
 
 
 def _missing(parts: Iterable[Part]) -> list[Part]:
@@ -78,7 +103,7 @@ def _missing(parts: Iterable[Part]) -> list[Part]:
 
 
 def _build(parts: list[Part]) -> None:
-    console = Console()
+    console = Console(stderr=True)  # `make env` prints for a shell
     console.print(
         f"Building the sandbox's tools, once: {', '.join(part.name for part in parts)}. If nothing is cached, all of "
         "them take 12 to 40 minutes on 2 cores. What is done stays done, also if you stop it.",

@@ -37,6 +37,10 @@ _COMPILER_FLAGS = "-gcflags=all=-l -dwarf=false"
 _GO_MACHINES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
+ARCHIVE = "SANDBOX_TOOLS"
+"""The environment variable that names an archive of built tools, which is taken in place of a build."""
+
+
 class ToolchainError(RuntimeError):
     """The tools can't be built. The message says why, and what to do."""
 
