@@ -6,7 +6,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
 WORKERS ?= 4
 
-.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade format tools-archive
+.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade bench format tools-archive
 
 help:  ## what there is to make
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/' | expand -t 18
@@ -41,6 +41,9 @@ test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 
 upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of that commit comes along, under pulls and pushes
 	@$(BIN)/python -m tests.upgrade --from "$(FROM)"
+
+bench: $(VENV)/installed  ## what a login costs, as a ratio
+	@$(BIN)/python -m bench.login
 
 format: $(VENV)/installed  ## format the code, and mend what the linter can
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,19 @@ def test_metrics_and_debugging_are_not_reached_through_the_load_balancer(stack: 
         assert client(stack).request("GET", path).status_code == 404
     with pytest.raises(requests.exceptions.ProxyError, match="502"):
         client(stack).request("GET", f"https://{stack.hostname}:5001/metrics")
+
+
+def test_the_logs_are_json_with_a_line_for_a_request_and_none_for_debugging_or_probes(stack: RegistryStack) -> None:
+    assert client(stack).request("HEAD", "/v2/app/manifests/1").status_code == 200
+    lines = [
+        json.loads(line)
+        for pod in stack.settled_pods()
+        for line in stack.sandbox.kubectl("logs", pod["metadata"]["name"], "--namespace", stack.name).splitlines()
+    ]
+    assert {line["level"] for line in lines} <= {"info", "warning", "error"}
+    asked = {line["http.request.uri"] for line in lines if "http.request.uri" in line}
+    assert "/v2/app/manifests/1" in asked
+    assert "/" not in asked
 
 
 def test_every_object_is_encrypted_with_s3s_own_keys(stack: RegistryStack) -> None:
