@@ -48,6 +48,8 @@ def take(file: Path, wanted: list[Part]) -> list[Part]:
             taken = [part for part in wanted if part.name in found]
             for part in taken:
                 shutil.rmtree(_unfinished(part), ignore_errors=True)
+                for directory in ("bin", "files"):
+                    (_unfinished(part) / directory).mkdir(parents=True)
             _extract(tar, {part.directory.name: part for part in taken})
     except FileNotFoundError as error:
         raise ToolchainError(f"SANDBOX_TOOLS={file}: there is no such file: {_REMEDY}") from error
@@ -89,7 +91,6 @@ def _extract(tar: tarfile.TarFile, parts: dict[str, Part]) -> None:
         content = tar.extractfile(member) if match and member.isfile() and match[1] in parts else None
         if match and content:
             target = _unfinished(parts[match[1]]) / match[2] / match[3]
-            target.parent.mkdir(parents=True, exist_ok=True)
             with target.open("wb") as out:
                 shutil.copyfileobj(content, out)
             target.chmod(0o755 if match[2] == "bin" else 0o644)

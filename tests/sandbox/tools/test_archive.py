@@ -49,6 +49,7 @@ def test_what_one_cache_has_another_gets(
     monkeypatch.setenv(build.ARCHIVE, str(file))
     build.provide(parts)
     assert [contents(part) for part in parts] == written
+    assert (parts[1].directory / "files").is_dir()  # though there is none
     assert written[0]["files/config.yml"] == (b"a: b\n", 0o644)
 
 
