@@ -61,7 +61,8 @@ def test_every_tag_is_listed_also_one_that_begins_with_another(stack: RegistrySt
     assert len(TAGS) > 30
     assert sorted(crane("ls", f"{stack.hostname}/tagged").split()) == TAGS
     for page in (None, 1, 7, len(TAGS), 1000):
-        assert client.listed("/v2/tagged/tags/list", "tags", page) == TAGS, page
+        # The registry's order is that of S3's keys, in which `1.1-rc/` comes before `1.1/`.
+        assert sorted(client.listed("/v2/tagged/tags/list", "tags", page)) == TAGS, page
 
 
 def test_every_repository_is_listed_in_one_list_and_in_pages(stack: RegistryStack, tmp_path: Path) -> None:
