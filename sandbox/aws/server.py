@@ -42,6 +42,8 @@ REQUESTS = "aws-requests"
 
 ADMINISTRATOR = "administrator"
 ADMINISTRATOR_POLICY = '{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}'
+READ_SECONDS = 180
+"""How long a client waits for an answer: on a busy machine moto's first of a kind, which loads much, takes long."""
 FREE_CALLS = 3
 """The calls that `make_administrator` makes: moto lets that many in before it asks for permissions."""
 
@@ -109,7 +111,7 @@ def client(service: str, url: str, key_id: str, secret_key: str, authority: Path
     `authority` is the certificate to trust, if the URL is one of HTTPS.
     """
     session = boto3.Session(aws_access_key_id=key_id, aws_secret_access_key=secret_key, region_name=REGION)
-    config = Config(proxies={}, retries={"total_max_attempts": 1})
+    config = Config(proxies={}, retries={"total_max_attempts": 1}, read_timeout=READ_SECONDS)
     return session.client(service, endpoint_url=url, verify=authority and str(authority), config=config)
 
 

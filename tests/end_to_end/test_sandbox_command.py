@@ -17,7 +17,7 @@ from sandbox.layout import PORTS, Account, Layout
 from sandbox.processes import running
 from sandbox.tools.build import toolchain
 from tests import networks
-from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, wait_for
+from tests.waiting import COMMAND_SECONDS, wait_for
 
 LAYOUT = Layout("command", networks.COMMAND)
 CHECKOUT = Path(__file__).parents[2]
@@ -59,7 +59,7 @@ def test_one_command_shows_the_whole_product() -> None:
 def in_the_environment(command: str) -> subprocess.CompletedProcess[str]:
     """Run `command` in a shell in which `make env` was evaluated."""
     script = f"{sandbox('env')}cd {CHECKOUT}; {command}"
-    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
+    return subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
 
 
 def test_the_environment_trusts_the_sandbox_and_is_logged_in() -> None:
