@@ -16,6 +16,7 @@ from sandbox import machine
 from sandbox.layout import PORTS, Layout
 from sandbox.machine import missing_addresses, what_is_missing
 from tests import networks
+from tests.waiting import PATIENCE_SECONDS
 
 CHECKOUT = Path(__file__).parents[2]
 LAYOUT = Layout("machine", networks.MACHINE)
@@ -52,7 +53,8 @@ def missing_without(take_away: str, proc: str = "/proc", **environment: str) -> 
     """What is missing in a process that has had `take_away` done to it."""
     done = subprocess.run(
         [sys.executable, "-c", TRIAL.format(take_away=take_away), proc],
-        cwd=CHECKOUT, env=os.environ | environment, capture_output=True, text=True, timeout=60, check=False,
+        cwd=CHECKOUT, env=os.environ | environment, capture_output=True, text=True,
+        timeout=PATIENCE_SECONDS, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
@@ -197,7 +199,9 @@ def test_a_machine_without_its_loopback_network_is_told() -> None:
 def test_up_on_such_a_machine_says_all_of_it_and_starts_nothing(taken: int, tmp_path: Path) -> None:
     argv = [sys.executable, "-m", "sandbox", "--name", LAYOUT.name, "--network", str(LAYOUT.network), "up"]
     environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "PATH": str(tmp_path)}
-    done = subprocess.run(argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        argv, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
     assert done.returncode == 1
     assert "go is not on PATH" in done.stderr
     assert f":{taken} (kube-apiserver) is taken" in done.stderr
@@ -207,5 +211,5 @@ def test_up_on_such_a_machine_says_all_of_it_and_starts_nothing(taken: int, tmp_
 
 def test_it_looks_before_anything_is_installed() -> None:
     argv = [sys.executable, "-S", "-m", "sandbox.machine"]
-    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False)
     assert done.stderr == "" or done.stderr.startswith(f"error: {machine.INTRODUCTION}")
