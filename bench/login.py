@@ -19,7 +19,7 @@ from tests.end_to_end.images import push
 from tests.end_to_end.registry_client import MANIFEST, OCI_MANIFEST, RegistryClient
 from tests.end_to_end.registry_stack import POST, RegistryStack, Sandbox, running_sandbox
 
-LAYOUT = Layout("bench", 113)
+LAYOUT = Layout("bench", 93)
 FORMS: dict[str, dict[str, Any]] = {"with-login": POST | {"users": ["registry"]}, "without-users": POST}
 REQUESTS = 50
 WARM_UP = 5

@@ -29,7 +29,7 @@ from tests.end_to_end.registry_stack import CHECKOUT, POST, RegistryStack, Sandb
 from tests.upgrade.former_checkout import FormerCommitError, former_checkout, subject
 from tests.upgrade.rules import lost, remark
 
-LAYOUT = Layout("upgrade", 112)
+LAYOUT = Layout("upgrade", 92)
 FORMS: dict[str, dict[str, Any]] = {
     "default-form": {"users": ["registry", "ci"]},
     "post-form": POST | {"controller": "ReplicationController"},
