@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from moto.iam.access_control import IAMRequest
+from moto.s3.models import FakeBucket
 
 from sandbox.aws import moto_corrections
-from sandbox.aws.moto_corrections import CLASSIC_HOSTED_ZONE_ID, NETWORK_HOSTED_ZONE_ID
+from sandbox.aws.moto_corrections.load_balancers import CLASSIC_HOSTED_ZONE_ID, NETWORK_HOSTED_ZONE_ID
 from tests.sandbox.aws.emulated_aws import EmulatedAws, Key
 
 ALLOW_ALL = {"Effect": "Allow", "Action": "*", "Resource": "*"}
@@ -94,9 +96,9 @@ def refusal(call: Any, **arguments: Any) -> tuple[str, int]:
 
 
 def test_correcting_again_changes_nothing(aws: EmulatedAws) -> None:
-    before = [moto_corrections.FakeBucket.__init__, moto_corrections.IAMRequest._raise_access_denied]
+    before = [FakeBucket.__init__, IAMRequest._raise_access_denied]
     moto_corrections.correct()
-    assert [moto_corrections.FakeBucket.__init__, moto_corrections.IAMRequest._raise_access_denied] == before
+    assert [FakeBucket.__init__, IAMRequest._raise_access_denied] == before
 
 
 def test_requests_without_body_and_query_are_signed_right(aws: EmulatedAws) -> None:
@@ -397,4 +399,23 @@ def test_a_bucket_whose_versioning_is_suspended_keeps_its_versions_until_they_ar
     named = [{"Key": one["Key"], "VersionId": one["VersionId"]} for one in found["Versions"] + found["DeleteMarkers"]]
     s3.delete_objects(Bucket=bucket, Delete={"Objects": named})
     assert "Versions" not in s3.list_object_versions(Bucket=bucket)
+    s3.delete_bucket(Bucket=bucket)
+
+
+@pytest.mark.parametrize("versioning", ["Enabled", None])
+def test_a_bucket_is_emptied_page_by_page(aws: EmulatedAws, versioning: str | None) -> None:
+    s3, bucket = aws.client("s3"), f"pages-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    if versioning:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": versioning})
+    for number in range(3):
+        for key in "abcde":
+            s3.put_object(Bucket=bucket, Key=key, Body=str(number).encode())
+    s3.delete_object(Bucket=bucket, Key="b")
+    seen = []
+    for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, PaginationConfig={"PageSize": 2}):
+        found = [(one["Key"], one["VersionId"]) for one in page.get("Versions", []) + page.get("DeleteMarkers", [])]
+        seen += found
+        s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": k, "VersionId": v} for k, v in found]})
+    assert len(seen) == len(set(seen)) == (16 if versioning else 4)
     s3.delete_bucket(Bucket=bucket)

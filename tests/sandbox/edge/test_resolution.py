@@ -14,7 +14,7 @@ import trustme
 from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
-from sandbox.aws.moto_corrections import CLASSIC_HOSTED_ZONE_ID, NETWORK_HOSTED_ZONE_ID
+from sandbox.aws.moto_corrections.load_balancers import CLASSIC_HOSTED_ZONE_ID, NETWORK_HOSTED_ZONE_ID
 from sandbox.edge.load_balancers import Route, UnreachableError
 from sandbox.edge.resolution import Resolver, Routes, covers
 from sandbox.layout import Account
