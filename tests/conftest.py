@@ -42,6 +42,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 LONGEST = (
     "test_touched_by_hand.py",
     "test_secure_registry.py",
+    "test_updated_registry.py",
     "test_post_registry.py",
     "test_engine.py",
     "test_sandbox_command.py",
