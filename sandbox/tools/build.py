@@ -37,7 +37,7 @@ POLL_SECONDS = 0.5
 
 @functools.cache
 def toolchain(*names: str) -> Toolchain:
-    """The tools of this checkout's pins, built first if they never were (16 to 40 minutes on 2 cores).
+    """The tools of this checkout's pins, built first if they never were (10 to 40 minutes on 2 cores).
 
     `names` are those of the parts that are needed; without any it is all of them. Raises ToolchainError if Go is
     missing or too old, or if the build fails.
@@ -106,7 +106,7 @@ def _build(parts: list[Part]) -> None:
     console = Console(stderr=True)  # `make env` prints for a shell
     console.print(
         f"Building the sandbox's tools, once: {', '.join(part.name for part in parts)}. If nothing is cached, all of "
-        "them take 16 to 40 minutes on 2 cores. What is done stays done, also if you stop it.",
+        "them take 10 to 40 minutes on 2 cores. What is done stays done, also if you stop it.",
         soft_wrap=True, highlight=False,
     )  # fmt: skip
     with BuildProgress(console) as progress:
