@@ -6,7 +6,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
 WORKERS ?= 4
 
-.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade bench format tools-archive
+.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade bench format tools-archive docs
 
 help:  ## what there is to make
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/' | expand -t 18
@@ -44,6 +44,9 @@ upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of tha
 
 bench: $(VENV)/installed  ## what a login costs, as a ratio
 	@$(BIN)/python -m bench.login
+
+docs: $(VENV)/installed  ## docs/settings.md and the README's table of settings, from their models
+	@$(BIN)/python -m docs.settings_reference
 
 format: $(VENV)/installed  ## format the code, and mend what the linter can
 	$(BIN)/ruff format .

@@ -73,7 +73,7 @@ def refusal(name: str, live: Live, stack: Stack) -> str:
     whose = f"is that of {mark}" if mark else "was not made by this stack: nothing says whose it is"
     return (
         f"  {name} in namespace {namespace} {whose}.\n"
-        f"    Remedy: set registry:namespace to another, or kubectl delete --namespace {namespace} {name},\n"
+        f"    Remedy: pulumi config set namespace ANOTHER, or kubectl delete --namespace {namespace} {name},\n"
         "    or give it to this stack, which then changes it into its own:\n"
         f"    kubectl annotate --overwrite --namespace {namespace} {name} {OWNER}={stack.name}"
     )

@@ -141,10 +141,10 @@ Deploy = Callable[..., Deployed]
 """Runs the program with the settings that are given by keyword."""
 
 
-def configure(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> None:
+def configure(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], project: str = "registry") -> None:
     """Give a program the settings as the engine does: every value as text, objects and lists as JSON."""
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
-    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({f"registry:{key}": value for key, value in values.items()}))
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({f"{project}:{key}": value for key, value in values.items()}))
 
 
 def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Deployed:

@@ -10,7 +10,14 @@ import pytest
 import yaml
 
 CHECKOUT = Path(__file__).parents[1]
-DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/sandbox.md", "docs/operations.md"]
+DOCUMENTS = [
+    "README.md",
+    "CONTRIBUTING.md",
+    "CHANGELOG.md",
+    "docs/sandbox.md",
+    "docs/operations.md",
+    "docs/settings.md",
+]
 TARGETS = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
 
 

@@ -39,7 +39,7 @@ def test_every_resource_is_named_after_its_component_and_role(deploy: Deploy) ->
 
 
 def test_a_mistake_in_the_settings_ends_the_program_before_any_resource(deploy: Deploy) -> None:
-    with pytest.raises(SettingsError, match="registry:replicas is '0', but must be at least 1"):
+    with pytest.raises(SettingsError, match="replicas is '0', but must be at least 1"):
         deploy(replicas=0)
 
 

@@ -7,9 +7,11 @@ from pydantic import Field, ValidationInfo, field_validator
 from registry.settings.model import SettingsModel
 from registry.settings.value_types import BucketName, EndpointUrl, KmsKeyArn, refused
 
+_TLS_RULE = "have https, or bucket.tlsOnly denies every request"
+
 
 class BucketSettings(SettingsModel):
-    """`registry:bucket`: where the images are kept, and what guards them."""
+    """`bucket`: where the images are kept, and what guards them."""
 
     name: BucketName | None = Field(
         default=None, examples=["my-images"], description="The bucket's name. Left out: Pulumi makes a unique one."
@@ -28,7 +30,7 @@ class BucketSettings(SettingsModel):
         default=None,
         examples=["arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"],
         description="Encrypt with this KMS key of the bucket's region, and refuse what is encrypted otherwise. Left "
-        "out: with S3's own keys (SSE-S3, AES256). What is in the bucket stays under the key that it was written "
+        "out: S3's own keys (SSE-S3, AES256). What is in the bucket stays under the key that it was written "
         "with, so keep a former key usable until all of it is written again.",
     )
     versioning: bool = Field(
@@ -36,7 +38,10 @@ class BucketSettings(SettingsModel):
         description="Keep what is deleted or overwritten as a non-current version, for noncurrentVersionDays.",
     )
     noncurrent_version_days: int = Field(
-        default=30, ge=1, description="After how many days a non-current version is deleted for good, at least 1."
+        default=30,
+        ge=1,
+        examples=[7],
+        description="After how many days a non-current version is deleted for good, at least 1.",
     )
     tls_only: bool = Field(
         default=True,
@@ -44,8 +49,10 @@ class BucketSettings(SettingsModel):
     )
     endpoint: EndpointUrl | None = Field(
         default=None,
+        examples=["https://s3.mx-central-1.amazonaws.com"],
+        json_schema_extra={"together": _TLS_RULE},
         description="Another S3 API than that of the bucket's region: an S3 compatible store, or the regional "
-        "endpoint of a region that the registry does not know yet.",
+        "endpoint of a region that the registry does not know yet. Left out: AWS's own.",
     )
 
     @field_validator("endpoint")
@@ -53,7 +60,7 @@ class BucketSettings(SettingsModel):
     def _endpoint_has_tls(cls, endpoint: str | None, info: ValidationInfo) -> str | None:
         if endpoint and endpoint.startswith("http:") and info.data.get("tls_only"):
             raise refused(
-                "have https, or registry:bucket.tlsOnly denies every request",
-                "give an endpoint with https, or run pulumi config set --path registry:bucket.tlsOnly false",
+                _TLS_RULE,
+                "give an endpoint with https, or run pulumi config set --path bucket.tlsOnly false",
             )
         return endpoint

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+import re
+import shlex
 
 import pulumi
 from pydantic import BaseModel
@@ -33,9 +35,12 @@ _RULES = {
 """The rules that pydantic checks by itself, by the type of its error, to be filled in from the error's context."""
 
 
-def describe(model: type[BaseModel], namespace: str, mistake: ErrorDetails) -> str:
-    """One mistake in the settings `model`, in two lines: setting, value and rule; then the remedy."""
-    setting = f"{namespace}:{_path(mistake)}"
+def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
+    """One mistake in the settings `model`, in two lines: setting, value and rule; then the remedy.
+
+    A setting's key has no namespace: so it is good for the CLI and in a stack's file, whatever the project is called.
+    """
+    setting = _path(mistake)
     fields, field = _place(model, mistake)
     if mistake["type"] == "missing":
         return f"  {setting} is not set, but is required.\n    Remedy: {_command(setting, field)}"
@@ -48,7 +53,7 @@ def describe(model: type[BaseModel], namespace: str, mistake: ErrorDetails) -> s
     return f"  {setting} is {mistake['input']!r}, but must {rule}.\n    Remedy: {remedy}"
 
 
-_ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".registry"}
+_ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".ci"}
 """What leads from a collection's path to that of an entry, for a command that sets one."""
 
 
@@ -76,12 +81,18 @@ def _fields(model: type[BaseModel]) -> dict[str, FieldInfo]:
 
 
 def _command(setting: str, field: FieldInfo | None) -> str:
-    """The command that sets the setting to an example, or to its default where it has none."""
+    """The command that sets the setting to its default, or to an example where that is none."""
     assert field  # noqa: S101 (only a misspelt setting has none)
     default = field.get_default(call_default_factory=True)
     if isinstance(default, BaseModel):
         key, field = next(iter(_fields(type(default)).items()))
         setting, default = f"{setting}.{key}", field.default
-    value = field.examples[0] if field.examples else json.dumps(default)
-    path = f"'{setting}'" if "[" in setting else setting
-    return f"pulumi config set --path {path} {value}"
+    example = field.examples[0] if field.examples else default
+    is_value = isinstance(default, (bool, int)) or (isinstance(default, str) and default)
+    return set_command(setting, default if is_value else example)
+
+
+def set_command(setting: str, value: object) -> str:
+    """The command that sets the setting, by its path as in `bucket.name` or `users[0]`, to a number, truth or text."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    return shlex.join(["pulumi", "config", "set", *(["--path"] if re.search(r"[.[]", setting) else []), setting, text])

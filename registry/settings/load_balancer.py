@@ -9,7 +9,7 @@ from registry.settings.value_types import Cidr, NegotiationPolicy
 
 
 class LoadBalancerSettings(SettingsModel):
-    """`registry:loadBalancer`: the way in."""
+    """`loadBalancer`: the way in."""
 
     internal: bool = Field(
         default=False,
@@ -27,6 +27,7 @@ class LoadBalancerSettings(SettingsModel):
         # service.beta.kubernetes.io/aws-load-balancer-connection-idle-timeout takes 1 to 4000.
         ge=1,
         le=4000,
+        examples=[3600],
         description="How long a connection may be silent, 1 to 4000 seconds. A push is, while S3 puts the parts of a "
         "big layer together; AWS's own 60 cuts it off.",
     )

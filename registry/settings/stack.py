@@ -13,16 +13,22 @@ from registry.settings.bucket import BucketSettings
 from registry.settings.errors import SettingsError, describe
 from registry.settings.load_balancer import LoadBalancerSettings
 from registry.settings.model import SettingsModel
-from registry.settings.rotation import RotationSettings
+from registry.settings.rotation import USERS_RULE, RotationSettings
 from registry.settings.value_types import Fqdn, HostedZoneId, ImageReference, KubernetesName, Tls, UserName, refused
 
 MIB = 1024 * 1024
 ACM_NAME_LENGTH = 64
 """How long the name of a certificate may be: docs.aws.amazon.com/acm/latest/userguide/acm-limits.html"""
 
+# What settings owe one another, completing "must ...".
+_ZONE_RULE = "be a domain that holds the hostname"
+_PUBLIC_RULE = "not be acm with privateZone"
+_LENGTH_RULE = f"not be acm with a hostname of more than {ACM_NAME_LENGTH} characters"
+_ONCE_RULE = "name each user once"
+
 
 class Settings(SettingsModel):
-    """Everything that a stack can choose: `registry:` in Pulumi.<stack>.yaml."""
+    """Everything that a stack can choose, in Pulumi.<stack>.yaml."""
 
     hostname: Fqdn = Field(
         examples=["registry.example.com"], description="The registry's name: what people tag images with. Required."
@@ -30,6 +36,8 @@ class Settings(SettingsModel):
     zone: Fqdn = Field(
         default="",
         validate_default=True,
+        examples=["example.com"],
+        json_schema_extra={"together": _ZONE_RULE},
         description="The Route53 hosted zone that gets the alias record. Empty: the hostname's parent domain.",
     )
     zone_id: HostedZoneId = Field(
@@ -42,43 +50,50 @@ class Settings(SettingsModel):
     tls: Tls = Field(
         default="acm",
         validate_default=True,
-        description="How clients reach the registry. acm: HTTPS on port 443, with a certificate for the hostname that "
-        "AWS issues and renews, proven by a record in the zone. A certificate's ARN: HTTPS with that one. none: HTTP "
-        "on port 80, an insecure registry to Docker.",
+        examples=["arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"],
+        json_schema_extra={"together": f"{_PUBLIC_RULE}, and {_LENGTH_RULE}"},
+        description="How clients reach the registry: acm, a certificate's ARN, or none. acm: HTTPS on port 443, with a "
+        "certificate for the hostname that AWS issues and renews, proven by a record in the zone. A certificate's ARN: "
+        "HTTPS with that one. none: HTTP on port 80, an insecure registry to Docker.",
     )
     users: list[UserName] = Field(
         default=["registry"],
-        examples=["registry"],
+        examples=["ci"],
+        json_schema_extra={"together": _ONCE_RULE},
         description="The names of who may log in, each with a generated password. Empty: everyone may push and pull.",
     )
     rotation: RotationSettings = Field(
         default=RotationSettings(),
         description="Which secrets are to be made anew: accessKey, httpSecret, password; each is described in "
-        "registry/settings/.",
+        "docs/settings.md.",
     )
     image: ImageReference = Field(
         default="registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8",
-        description="The image of the distribution registry, 2.x or 3.x, with a tag or a digest.",
+        examples=["registry:3.1.2"],
+        description="The image of the distribution registry, 2.x or 3.x, with a tag or a digest. One with known "
+        "faults is warned of.",
     )
     controller: Literal["Deployment", "ReplicationController"] = Field(
         default="Deployment", description="What keeps the pods running: Deployment or ReplicationController."
     )
-    replicas: int = Field(default=2, ge=1, description="How many pods serve the registry, at least 1.")
+    replicas: int = Field(default=2, ge=1, examples=[3], description="How many pods serve the registry, at least 1.")
     namespace: KubernetesName = Field(
-        default="kube-system", description="The Kubernetes namespace of it all. It must exist."
+        default="kube-system",
+        examples=["registry"],
+        description="The Kubernetes namespace of it all, which must exist.",
     )
     identity: Literal["user"] = Field(
-        default="user", description="Who the registry is to AWS. user: an IAM user with an access key."
+        default="user", description="Who the registry is to AWS: user, an IAM user with an access key."
     )
     bucket: BucketSettings = Field(
         default=BucketSettings(),
         description="The S3 bucket: name, protect, forceDestroy, kmsKeyArn, versioning, noncurrentVersionDays, "
-        "tlsOnly, endpoint; each is described in registry/settings/.",
+        "tlsOnly, endpoint; each is described in docs/settings.md.",
     )
     load_balancer: LoadBalancerSettings = Field(
         default=LoadBalancerSettings(),
         description="The load balancer: internal, allowedCidrs, idleTimeoutSeconds, sslNegotiationPolicy; each is "
-        "described in registry/settings/.",
+        "described in docs/settings.md.",
     )
     network_policy: bool = Field(
         default=True,
@@ -92,6 +107,7 @@ class Settings(SettingsModel):
         # S3 takes parts of 5 MiB to 5 GiB; a pod keeps several of them in memory for each upload (see pod.py).
         ge=5 * MIB,
         le=64 * MIB,
+        examples=[32 * MIB],
         description="The size in bytes of the parts in which layers are uploaded to S3, 5242880 to 67108864. "
         "Larger parts are faster where S3 is far, and cost memory with every upload.",
     )
@@ -107,7 +123,7 @@ class Settings(SettingsModel):
         hostname = info.data.get("hostname")
         if hostname and hostname != zone and not hostname.endswith(f".{zone}"):
             raise refused(
-                f"be a domain that holds the hostname, which is {hostname}",
+                f"{_ZONE_RULE}, which is {hostname}",
                 "leave it out for the hostname's parent domain, or name the hosted zone that the hostname ends with",
             )
         return zone
@@ -117,7 +133,7 @@ class Settings(SettingsModel):
     def _acm_needs_a_public_zone(cls, tls: str, info: ValidationInfo) -> str:
         if tls == "acm" and info.data.get("private_zone"):
             raise refused(
-                "not be acm with registry:privateZone: ACM looks for the record that proves the hostname in public DNS",
+                f"{_PUBLIC_RULE}: ACM looks for the record that proves the hostname in public DNS",
                 "give the ARN of a certificate for the hostname, one imported into ACM or issued by AWS Private CA",
             )
         return tls
@@ -128,8 +144,7 @@ class Settings(SettingsModel):
         hostname = info.data.get("hostname", "")
         if tls == "acm" and len(hostname) > ACM_NAME_LENGTH:
             raise refused(
-                f"not be acm with a hostname of more than {ACM_NAME_LENGTH} characters, and registry:hostname has "
-                f"{len(hostname)}",
+                f"{_LENGTH_RULE}, and it has {len(hostname)}",
                 "choose a shorter hostname, or give the ARN of a certificate that covers it, such as a wildcard's",
             )
         return tls
@@ -138,7 +153,7 @@ class Settings(SettingsModel):
     @classmethod
     def _users_differ(cls, users: list[str]) -> list[str]:
         if len(set(users)) < len(users):
-            raise refused("name each user once", "take the second one out")
+            raise refused(_ONCE_RULE, "take the second one out")
         return users
 
     @field_validator("rotation")
@@ -147,7 +162,7 @@ class Settings(SettingsModel):
         users = info.data.get("users", rotation.password)
         if strangers := [user for user in rotation.password if user not in users]:
             raise refused(
-                f"name, below password, only users of registry:users, not {strangers[0]}",
+                f"{USERS_RULE}, not {strangers[0]}",
                 f"use one of {', '.join(users) or 'none, there are no users'}, or take the entry out",
             )
         return rotation
@@ -159,14 +174,14 @@ class Settings(SettingsModel):
 
     @classmethod
     def load(cls, config: pulumi.Config) -> Self:
-        """Read and judge the configuration bag `config` (namespace `registry`).
+        """Read and judge the configuration bag `config` (namespace: the project's name).
 
         Raises SettingsError, with every mistake at once.
         """
         try:
             return cls.model_validate(_values(config), by_alias=True, by_name=False)
         except ValidationError as error:
-            mistakes = [describe(cls, config.name, mistake) for mistake in error.errors(include_url=False)]
+            mistakes = [describe(cls, mistake) for mistake in error.errors(include_url=False)]
             count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
             raise SettingsError("\n".join([f"the configuration has {count}:", *mistakes])) from None
 

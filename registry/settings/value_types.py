@@ -6,22 +6,41 @@ A value that breaks its rule gets an error that names the rule and the remedy; e
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator
-from pydantic_core import PydanticCustomError
+from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 
 def refused(rule: str, remedy: str) -> PydanticCustomError:
     """An error that names the `rule` a value breaks and the `remedy`; pydantic adds the setting and the value.
 
-    The rule completes the sentence "registry:<setting> is <value>, but must ...".
+    The rule completes the sentence "<setting> is <value>, but must ...".
     """
     return PydanticCustomError("setting", "{rule}", {"rule": rule, "remedy": remedy})
 
 
-def _matching(pattern: str, rule: str, remedy: str) -> AfterValidator:
+@dataclass(frozen=True)
+class Judged:
+    """Marks a type of text: `judge` returns the text or raises what `refused` makes.
+
+    `rule` completes "must ..."; the type's JSON schema has it as `rule`, for who documents the settings.
+    """
+
+    judge: Callable[[str], str]
+    rule: str
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.judge, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {**handler(schema), "rule": self.rule}
+
+
+def _matching(pattern: str, rule: str, remedy: str) -> Judged:
     """Judge a text by a regular expression that all of it has to match."""
 
     def judge(text: str) -> str:
@@ -29,10 +48,11 @@ def _matching(pattern: str, rule: str, remedy: str) -> AfterValidator:
             raise refused(rule, remedy)
         return text
 
-    return AfterValidator(judge)
+    return Judged(judge, rule)
 
 
 _DNS_LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_FQDN_RULE = "be a fully qualified domain name: lower-case labels of letters, digits and hyphens, with dots between"
 
 
 def _fqdn(name: str) -> str:
@@ -40,7 +60,7 @@ def _fqdn(name: str) -> str:
     labels = name.split(".")
     if len(name) > 253 or len(labels) < 2 or not all(_DNS_LABEL.fullmatch(label) for label in labels):  # noqa: PLR2004
         raise refused(
-            "be a fully qualified domain name: lower-case labels of letters, digits and hyphens, with dots between",
+            _FQDN_RULE,
             "give the bare name as in an image's tag, without scheme, port, path or trailing dot: registry.example.com",
         )
     if labels[-1].isdigit():
@@ -53,25 +73,24 @@ _IMAGE = re.compile(
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?"
     r"(?:@(?P<digest>sha256:[0-9a-f]{64}))?"
 )
+_IMAGE_RULE = "be an image reference NAME[:TAG][@sha256:DIGEST], the digest of 64 hexadecimal digits"
+_ONE_RELEASE_RULE = "name one release, so that every pod runs the same"
 
 
 def _image(reference: str) -> str:
     """An image reference that always means the same release: with a digest, or a tag other than `latest`."""
     match = _IMAGE.fullmatch(reference)
     if not match:
-        raise refused(
-            "be an image reference NAME[:TAG][@sha256:DIGEST], the digest of 64 hexadecimal digits",
-            "give an image of the distribution registry, 2.x or 3.x: registry:3.1.2",
-        )
+        raise refused(_IMAGE_RULE, "give an image of the distribution registry, 2.x or 3.x: registry:3.1.2")
     if not match["digest"] and match["tag"] in (None, "latest"):
-        raise refused(
-            "name one release, so that every pod runs the same", "add a tag or a digest to the image: registry:3.1.2"
-        )
+        raise refused(_ONE_RELEASE_RULE, "add a tag or a digest to the image: registry:3.1.2")
     return reference
 
 
 _BUCKET_NAME = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 _BUCKET_RESERVED = re.compile(r"(xn--|sthree-|amzn-s3-demo-).*|.*(-s3alias|--ol-s3|--x-s3|--table-s3|-an)")
+_BUCKET_RULE = "be 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends"
+_BUCKET_RESERVED_RULE = "not use a prefix or suffix that S3 reserves"
 
 
 def _bucket_name(name: str) -> str:
@@ -80,13 +99,13 @@ def _bucket_name(name: str) -> str:
     The certificate of virtual-hosted requests (BUCKET.s3.REGION.amazonaws.com) covers no name with dots.
     """
     if not _BUCKET_NAME.fullmatch(name):
-        raise refused(
-            "be 3 to 63 lower-case letters, digits and hyphens, with a letter or digit at both ends",
-            "choose such a name, or leave it out: Pulumi then makes a unique one",
-        )
+        raise refused(_BUCKET_RULE, "choose such a name, or leave it out: Pulumi then makes a unique one")
     if _BUCKET_RESERVED.fullmatch(name):
-        raise refused("not use a prefix or suffix that S3 reserves", "choose another name, or leave it out")
+        raise refused(_BUCKET_RESERVED_RULE, "choose another name, or leave it out")
     return name
+
+
+_CIDR_RULE = "be a range of IPv4 addresses ADDRESS/BITS, with no bit set behind the first BITS"
 
 
 def _cidr(network: str) -> str:
@@ -96,14 +115,14 @@ def _cidr(network: str) -> str:
         IPv4Network(network)
     except ValueError:
         raise refused(
-            "be a range of IPv4 addresses ADDRESS/BITS, with no bit set behind the first BITS",
+            _CIDR_RULE,
             "give the network's own address and its length: 203.0.113.0/24, or 203.0.113.7/32 for one address",
         ) from None
     return network
 
 
-Fqdn = Annotated[str, AfterValidator(_fqdn)]
-ImageReference = Annotated[str, AfterValidator(_image)]
+Fqdn = Annotated[str, Judged(_fqdn, _FQDN_RULE)]
+ImageReference = Annotated[str, Judged(_image, f"{_IMAGE_RULE}, and {_ONE_RELEASE_RULE}")]
 HostedZoneId = Annotated[
     str,
     _matching(
@@ -112,8 +131,8 @@ HostedZoneId = Annotated[
         "give the id alone, without /hostedzone/: aws route53 list-hosted-zones-by-name tells it",
     ),
 ]
-BucketName = Annotated[str, AfterValidator(_bucket_name)]
-Cidr = Annotated[str, AfterValidator(_cidr)]
+BucketName = Annotated[str, Judged(_bucket_name, f"{_BUCKET_RULE}, and {_BUCKET_RESERVED_RULE}")]
+Cidr = Annotated[str, Judged(_cidr, _CIDR_RULE)]
 KubernetesName = Annotated[
     str,
     _matching(
@@ -162,7 +181,7 @@ NegotiationPolicy = Annotated[
     str,
     _matching(
         r"ELBSecurityPolicy-[A-Za-z0-9-]+",
-        "be the name of a predefined security policy of classic load balancers, ELBSecurityPolicy-...",
+        "be the name of a predefined security policy of classic load balancers, which begins with ELBSecurityPolicy-",
         "leave it out for ELBSecurityPolicy-TLS-1-2-2017-01, the strictest",
     ),
 ]

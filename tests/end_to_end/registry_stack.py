@@ -100,8 +100,10 @@ class RegistryStack:
 
     def __post_init__(self) -> None:
         self.project = project_directory(self.sandbox.layout, self.directory, self.checkout)
-        self.settings = yaml.safe_load((self.project / "Pulumi.sandbox.yaml").read_text())["config"]
-        self.settings |= {"registry:hostname": self.hostname, "registry:namespace": self.name}
+        sandbox = yaml.safe_load((self.project / "Pulumi.sandbox.yaml").read_text())["config"]
+        # Former commits named the project in the keys.
+        self.settings = {key.removeprefix("registry:"): value for key, value in sandbox.items()}
+        self.settings |= {"hostname": self.hostname, "namespace": self.name}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
         self.sandbox.kubectl("apply", "--filename=-", stdin=json.dumps(namespace))
         self._stack = open_stack(
@@ -255,8 +257,8 @@ class RegistryStack:
         return {(head["ServerSideEncryption"], head.get("SSEKMSKeyId")) for head in heads}
 
     def _configure(self, settings: dict[str, Any]) -> None:
-        config = self.settings | {f"registry:{key}": value for key, value in settings.items()}
-        config["registry:bucket"] = self.settings["registry:bucket"] | settings.get("bucket", {})
+        config = self.settings | settings
+        config["bucket"] = self.settings["bucket"] | settings.get("bucket", {})
         file = self.project / f"Pulumi.{self.name}.yaml"
         written = yaml.safe_load(file.read_text()) if file.exists() else {}  # the engine's salt, for one
         file.write_text(yaml.safe_dump(written | {"config": config}))

@@ -155,7 +155,7 @@ def test_an_image_is_named_by_tag_or_digest(monkeypatch: pytest.MonkeyPatch, ima
 
 
 MISTAKES = [
-    ({"hostname": ""}, "registry:hostname is not set", "config set --path registry:hostname registry.example.com"),
+    ({"hostname": ""}, "hostname is not set", "config set hostname registry.example.com"),
     ({"hostname": "https://registry.example.com"}, "be a fully qualified domain name", "without scheme"),
     ({"hostname": "registry.example.com:443"}, "be a fully qualified domain name", "port"),
     ({"hostname": "registry.example.com/app"}, "be a fully qualified domain name", "path"),
@@ -169,72 +169,72 @@ MISTAKES = [
     ({"zone": "example.org"}, "holds the hostname, which is registry.example.com", "leave it out"),
     ({"zone": "ample.com"}, "holds the hostname", "leave it out"),
     ({"zone": "example"}, "be a fully qualified domain name", "registry.example.com"),
-    ({"privateZone": "perhaps"}, "registry:privateZone is 'perhaps', but must be true or false", "false"),
-    ({"tls": "letsencrypt"}, "registry:tls is 'letsencrypt', but must be acm, none, or the ARN", "take acm"),
+    ({"privateZone": "perhaps"}, "privateZone is 'perhaps', but must be true or false", "false"),
+    ({"tls": "letsencrypt"}, "tls is 'letsencrypt', but must be acm, none, or the ARN", "take acm"),
     ({"tls": "arn:aws:acm:us-east-1:1234:certificate/1"}, "be acm, none, or the ARN", "all of an existing one's ARN"),
     ({"tls": KEY}, "the ARN of a certificate in ACM or IAM", "take acm"),
     ({"tls": "ACM"}, "be acm, none", "take acm"),
-    ({"privateZone": True}, "registry:tls is 'acm', but must not be acm with registry:privateZone", "AWS Private CA"),
+    ({"privateZone": True}, "tls is 'acm', but must not be acm with privateZone", "AWS Private CA"),
     (
         {"hostname": f"{'a' * 54}.example.com", "zoneId": "Z1"},
-        "not be acm with a hostname of more than 64 characters, and registry:hostname has 66",
+        "not be acm with a hostname of more than 64 characters, and it has 66",
         "choose a shorter hostname",
     ),
-    ({"zoneId": "/hostedzone/Z1"}, "registry:zoneId is '/hostedzone/Z1', but must be the id", "without /hostedzone/"),
-    ({"users": "registry"}, "registry:users is 'registry', but must be a list", "'registry:users[0]' registry"),
-    ({"users": ["registry", "a:b"]}, "registry:users[1] is 'a:b', but must be at most 63 letters", "ci-builder"),
-    ({"users": [""]}, "registry:users[0] is '', but must be at most 63 letters", "ci-builder"),
+    ({"zoneId": "/hostedzone/Z1"}, "zoneId is '/hostedzone/Z1', but must be the id", "without /hostedzone/"),
+    ({"users": "registry"}, "users is 'registry', but must be a list", "'users[0]' ci"),
+    ({"users": ["registry", "a:b"]}, "users[1] is 'a:b', but must be at most 63 letters", "ci-builder"),
+    ({"users": [""]}, "users[0] is '', but must be at most 63 letters", "ci-builder"),
     ({"users": ["-ci"]}, "with a letter or digit first", "ci-builder"),
     ({"users": ["u" * 64]}, "be at most 63 letters", "ci-builder"),
-    ({"users": [7]}, "registry:users[0] is 7, but must be text", "'registry:users[0]' registry"),
+    ({"users": [7]}, "users[0] is 7, but must be text", "'users[0]' ci"),
     ({"users": ["ci", "ci"]}, "name each user once", "take the second one out"),
-    ({"rotation": 2}, "registry:rotation is '2', but must be an object", "registry:rotation.accessKey 1"),
-    ({"rotation": {"accessKey": 0}}, "registry:rotation.accessKey is 0, but must be at least 1", "accessKey 1"),
-    ({"rotation": {"httpSecret": "x"}}, "registry:rotation.httpSecret is 'x', but must be a whole number", "Secret 1"),
-    ({"rotation": {"password": 2}}, "registry:rotation.password is 2, but must be an object", "password.registry 2"),
+    ({"rotation": 2}, "rotation is '2', but must be an object", "rotation.accessKey 1"),
+    ({"rotation": {"accessKey": 0}}, "rotation.accessKey is 0, but must be at least 1", "accessKey 1"),
+    ({"rotation": {"httpSecret": "x"}}, "rotation.httpSecret is 'x', but must be a whole number", "Secret 1"),
+    ({"rotation": {"password": 2}}, "rotation.password is 2, but must be an object", "password.ci 2"),
     ({"rotation": {"password": {"registry": 0}}}, "rotation.password.registry is 0, but must be at least 1", "2"),
-    ({"rotation": {"password": {"ci": 2}}}, "only users of registry:users, not ci", "use one of registry"),
-    ({"rotation": {"accesKey": 2}}, "registry:rotation.accesKey is 2, but there is no such setting", "use accessKey"),
+    ({"rotation": {"password": {"ci": 2}}}, "only users that are in users, not ci", "use one of registry"),
+    ({"rotation": {"accesKey": 2}}, "rotation.accesKey is 2, but there is no such setting", "use accessKey"),
     ({"image": "registry"}, "name one release", "registry:3.1.2"),
     ({"image": "registry:latest"}, "name one release", "registry:3.1.2"),
     ({"image": "Registry:3.1.1"}, "be an image reference", "registry:3.1.2"),
     ({"image": "registry:3.1.1@sha256:beef"}, "64 hexadecimal digits", "registry:3.1.2"),
-    ({"controller": "DaemonSet"}, "'Deployment' or 'ReplicationController'", '"Deployment"'),
-    ({"replicas": "0"}, "registry:replicas is '0', but must be at least 1", "registry:replicas 2"),
-    ({"replicas": "two"}, "be a whole number", "registry:replicas 2"),
-    ({"replicas": "2.5"}, "be a whole number", "registry:replicas 2"),
+    ({"controller": "DaemonSet"}, "'Deployment' or 'ReplicationController'", "controller Deployment"),
+    ({"replicas": "0"}, "replicas is '0', but must be at least 1", "replicas 2"),
+    ({"replicas": "two"}, "be a whole number", "replicas 2"),
+    ({"replicas": "2.5"}, "be a whole number", "replicas 2"),
     ({"namespace": "Kube_System"}, "be a Kubernetes namespace", "kube-system"),
-    ({"identity": "irsa"}, "registry:identity is 'irsa', but must be 'user'", '"user"'),
-    ({"chunkSize": 5242879}, "be at least 5242880", "registry:chunkSize 16777216"),
-    ({"chunkSize": 67108865}, "be at most 67108864", "registry:chunkSize 16777216"),
-    ({"bucket": "images"}, "be an object", "--path registry:bucket.name my-images"),
+    ({"identity": "irsa"}, "identity is 'irsa', but must be 'user'", "identity user"),
+    ({"chunkSize": 5242879}, "be at least 5242880", "chunkSize 16777216"),
+    ({"chunkSize": 67108865}, "be at most 67108864", "chunkSize 16777216"),
+    ({"bucket": "images"}, "be an object", "--path bucket.name my-images"),
     (
         {"bucket": {"name": "Images"}},
-        "registry:bucket.name is 'Images', but must be 3 to 63 lower-case",
+        "bucket.name is 'Images', but must be 3 to 63 lower-case",
         "leave it out",
     ),
     ({"bucket": {"name": "my.images"}}, "be 3 to 63 lower-case letters, digits and hyphens", "leave it out"),
     ({"bucket": {"name": "im"}}, "be 3 to 63", "leave it out"),
     ({"bucket": {"name": "images-s3alias"}}, "not use a prefix or suffix that S3 reserves", "choose another name"),
     ({"bucket": {"name": "images-an"}}, "not use a prefix or suffix that S3 reserves", "choose another name"),
-    ({"bucket": {"name": 7}}, "registry:bucket.name is 7, but must be text", "registry:bucket.name"),
-    ({"bucket": {"protect": "x"}}, "registry:bucket.protect is 'x', but must be true or false", "bucket.protect true"),
-    ({"bucket": {"forceDestroy": 2}}, "be true or false", "registry:bucket.forceDestroy false"),
+    ({"bucket": {"name": 7}}, "bucket.name is 7, but must be text", "bucket.name"),
+    ({"bucket": {"protect": "x"}}, "bucket.protect is 'x', but must be true or false", "bucket.protect true"),
+    ({"bucket": {"forceDestroy": 2}}, "be true or false", "bucket.forceDestroy false"),
     ({"bucket": {"kmsKeyArn": ALIAS}}, "be the ARN of a KMS key, not of an alias", "arn:aws:kms:"),
-    ({"bucket": {"kmsKeyArn": "12345678"}}, "registry:bucket.kmsKeyArn is '12345678', but must be the ARN", "key/"),
-    ({"bucket": {"versioning": "x"}}, "registry:bucket.versioning is 'x', but must be true or false", "g false"),
-    ({"bucket": {"noncurrentVersionDays": 0}}, "be at least 1", "registry:bucket.noncurrentVersionDays 30"),
+    ({"bucket": {"kmsKeyArn": "12345678"}}, "bucket.kmsKeyArn is '12345678', but must be the ARN", "key/"),
+    ({"bucket": {"versioning": "x"}}, "bucket.versioning is 'x', but must be true or false", "g false"),
+    ({"bucket": {"noncurrentVersionDays": 0}}, "be at least 1", "bucket.noncurrentVersionDays 30"),
     (
         {"bucket": {"endpoint": "http://s3.example.com"}},
-        "but must have https, or registry:bucket.tlsOnly denies",
+        "but must have https, or bucket.tlsOnly denies",
         "tlsOnly false",
     ),
     (
         {"loadBalancer": {"allowedCidrs": []}},
-        "registry:loadBalancer.allowedCidrs is [], but must have",
+        "loadBalancer.allowedCidrs is [], but must have",
         "Cidrs[0]' 203",
     ),
-    ({"loadBalancer": {"allowedCidrs": "10.0.0.0/8"}}, "be a list", "'registry:loadBalancer.allowedCidrs[0]' 203.0"),
+    ({"loadBalancer": {"allowedCidrs": "10.0.0.0/8"}}, "be a list", "'loadBalancer.allowedCidrs[0]' 203.0"),
     ({"loadBalancer": {"allowedCidrs": ["10.0.0.1"]}}, "allowedCidrs[0] is '10.0.0.1', but must be a range", "/32"),
     ({"loadBalancer": {"allowedCidrs": ["10.0.0.1/8"]}}, "no bit set behind the first BITS", "203.0.113.0/24"),
     ({"loadBalancer": {"allowedCidrs": ["10.0.0.0/33"]}}, "be a range of IPv4 addresses", "203.0.113.0/24"),
@@ -242,15 +242,15 @@ MISTAKES = [
     ({"loadBalancer": {"idleTimeoutSeconds": 0}}, "be at least 1", "idleTimeoutSeconds 900"),
     ({"loadBalancer": {"idleTimeoutSeconds": 4001}}, "be at most 4000", "idleTimeoutSeconds 900"),
     ({"loadBalancer": {"sslNegotiationPolicy": "TLS-1-2"}}, "a predefined security policy", "leave it out"),
-    ({"loadBalancer": {"internal": "x"}}, "registry:loadBalancer.internal is 'x', but must be true or", "l false"),
+    ({"loadBalancer": {"internal": "x"}}, "loadBalancer.internal is 'x', but must be true or", "l false"),
     ({"loadBalancer": {"allowedCIDRs": ["10.0.0.0/8"]}}, "there is no such setting", "use allowedCidrs"),
-    ({"networkPolicy": "x"}, "registry:networkPolicy is 'x', but must be true or false", "registry:networkPolicy true"),
+    ({"networkPolicy": "x"}, "networkPolicy is 'x', but must be true or false", "networkPolicy true"),
     ({"bucket": {"endpoint": "s3.example.com"}}, "be the URL of an S3 API", "https://"),
     ({"bucket": {"endpoint": "https://s3.example.com/images"}}, "be the URL of an S3 API", "only scheme and host"),
-    ({"bucket": {"forceDestory": True}}, "registry:bucket.forceDestory is True, but there is no", "use forceDestroy"),
-    ({"replica": 3}, "registry:replica is '3', but there is no such setting", "use replicas"),
-    ({"chunk_size": 5242880}, "registry:chunk_size is '5242880', but there is no such setting", "chunkSize"),
-    ({"pullThrough": {}}, "registry:pullThrough is {}, but there is no such setting", "use one of hostname, zone"),
+    ({"bucket": {"forceDestory": True}}, "bucket.forceDestory is True, but there is no", "use forceDestroy"),
+    ({"replica": 3}, "replica is '3', but there is no such setting", "use replicas"),
+    ({"chunk_size": 5242880}, "chunk_size is '5242880', but there is no such setting", "chunkSize"),
+    ({"pullThrough": {}}, "pullThrough is {}, but there is no such setting", "use one of hostname, zone"),
 ]
 
 
@@ -272,8 +272,20 @@ def test_all_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
         load(monkeypatch, hostname="x", replicas="0", bucket={"name": "I", "nam": 1})
     message = str(error.value)
     assert message.splitlines()[0] == "the configuration has 4 mistakes:"
-    for setting in ("registry:hostname", "registry:replicas", "registry:bucket.name", "registry:bucket.nam "):
-        assert f"  {setting}" in message
+    for setting in ("hostname", "replicas", "bucket.name", "bucket.nam"):
+        assert f"\n  {setting} is " in message
+
+
+def test_a_mistake_is_told_without_a_namespace_so_that_it_fits_a_project_of_any_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    configure(monkeypatch, {"hostname": "registry.example.com", "bucket": {"noncurrentVersionDays": 0}}, "images")
+    with pytest.raises(SettingsError) as error:
+        Settings.load(pulumi.Config("images"))
+    assert str(error.value).splitlines()[1:] == [
+        "  bucket.noncurrentVersionDays is 0, but must be at least 1.",
+        "    Remedy: pulumi config set --path bucket.noncurrentVersionDays 30",
+    ]
 
 
 def test_the_project_file_declares_each_setting_as_the_program_does() -> None:
