@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,6 +34,10 @@ PORTS = {
 """The ports that a sandbox takes of `Layout.address`, and what listens there."""
 PASSPHRASE = "sandbox"  # noqa: S105 (said below)
 """Encrypts the secrets in the state of sandbox stacks, whose cloud ends with the sandbox: no secret itself."""
+
+
+PACKAGE_INDEX = ("pypi.org", "files.pythonhosted.org")
+"""What `pulumi install` needs of the world outside: the one thing that clients of a sandbox reach there."""
 
 
 def cache_directory() -> Path:
@@ -163,7 +168,7 @@ class Layout:
         path = [str(Path(sys.executable).parent), str(tools), os.environ.get("PATH", os.defpath)]
         authority, proxy = str(self.authority_certificate), self.edge_url
         # Clients differ in what they understand of it: names and addresses all of them, ranges some.
-        direct = f"localhost,127.0.0.1,{self.address},127.0.0.0/8"
+        direct = ",".join(["localhost", "127.0.0.1", self.address, "127.0.0.0/8", *PACKAGE_INDEX])
         return {
             "PATH": os.pathsep.join(path),
             "PULUMI_HOME": str(self.directory / "pulumi"),
@@ -173,6 +178,7 @@ class Layout:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             # The language host asks pip for the installed packages, which would look for its own next release first.
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_CERT": _public_authorities(),
             "KUBECONFIG": str(self.kubeconfig),
             "DOCKER_CONFIG": str(self.directory / "docker"),
             # By TLS, as the bucket's policy asks of everyone.
@@ -193,3 +199,12 @@ class Layout:
             "no_proxy": direct,
             "NO_PROXY": direct,
         }
+
+
+def _public_authorities() -> str:
+    """The file with the authorities that pip trusts outside a sandbox."""
+    # Imported here, as this module is read before anything is installed.
+    import certifi  # noqa: PLC0415
+
+    system = ssl.get_default_verify_paths().openssl_cafile
+    return os.environ.get("PIP_CERT") or (system if Path(system).is_file() else certifi.where())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from pulumi import automation
@@ -13,6 +14,8 @@ from sandbox.tools.build import Toolchain
 STACK = "sandbox"
 PROGRAM = ("Pulumi.yaml", "__main__.py", "registry")
 """What a checkout's program is made of."""
+VIRTUALENV = ".venv"
+"""Where Pulumi.yaml says that the program's packages are."""
 
 
 def open_stack(
@@ -39,13 +42,15 @@ def open_stack(
 def project_directory(layout: Layout, directory: Path, checkout: Path = CHECKOUT) -> Path:
     """A project in `directory` with the program of `checkout`, and settings of its own for the stack `sandbox`.
 
-    They are the checkout's, but that the bucket is at the emulated S3 of `layout`. Stack files that are there stay.
+    They are the checkout's, but that the bucket is at the emulated S3 of `layout`. Its packages are those that this
+    runs with. Stack files that are there stay.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    for part in PROGRAM:
-        link = directory / part
+    parts = {name: checkout / name for name in PROGRAM} | {VIRTUALENV: Path(sys.prefix)}
+    for name, part in parts.items():
+        link = directory / name
         link.unlink(missing_ok=True)
-        link.symlink_to(checkout / part)
+        link.symlink_to(part)
     settings = (checkout / f"Pulumi.{STACK}.yaml").read_text()
     (directory / f"Pulumi.{STACK}.yaml").write_text(settings.replace(Layout().address, layout.address))
     return directory

@@ -12,8 +12,13 @@ from sandbox.node import images
 from sandbox.tools.installed import Installed
 from sandbox.tools.pins import PARTS, Part, tools_directory
 
-_BINARIES = {"server": "etcd"}
-"""What a binary is called where `go install` names it after its package's directory."""
+_BINARIES = {
+    "server": "etcd",
+    # The engine starts the one that knows the project's options, and that one the host itself.
+    "project-language-host": "pulumi-language-python",
+    "pulumi-language-python": "pulumi-language-python-host",
+}
+"""What a binary is called where `go install` names it after its package's directory, or it stands behind another."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +56,7 @@ def assemble(parts: list[Part], used: Sequence[Installed] = ()) -> Toolchain:
             _lay_image(tools, part)
             continue
         for binary in (part.directory / "bin").iterdir():
-            _link(binary, _place(tools, binary.name))
+            _link(binary, _place(tools, _BINARIES.get(binary.name, binary.name)))
         for file in (part.directory / "files").iterdir():
             file.chmod(0o755)  # a program too: the only one is the language host's, in Python
             _link(file, tools.binaries / file.name)
@@ -63,9 +68,8 @@ def assemble(parts: list[Part], used: Sequence[Installed] = ()) -> Toolchain:
     return tools
 
 
-def _place(tools: Toolchain, binary: str) -> Path:
-    directory = tools.plugins if binary.startswith("pulumi-resource-") else tools.binaries
-    return directory / _BINARIES.get(binary, binary)
+def _place(tools: Toolchain, program: str) -> Path:
+    return (tools.plugins if program.startswith("pulumi-resource-") else tools.binaries) / program
 
 
 def _key() -> str:

@@ -154,7 +154,11 @@ PARTS = (
             **_CONFIG_3,
         ),
     ),
-    Part("language-host", "language-host"),
+    Part(
+        "language-host",
+        "language-host",
+        ("github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python", "./project-language-host"),
+    ),
     Part("random-provider", "random-provider", ("./pulumi-resource-random",)),
     # What stacks of former versions of the program name.
     Part(
