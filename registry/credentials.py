@@ -21,6 +21,8 @@ password of 32 random characters is not guessed whatever the cost. It is that of
 compares the password of a user whom it does not know, so that the time of an answer does not tell who exists."""
 SALT_LENGTH = 16
 """Bytes, what bcrypt takes."""
+PULL_SECRET = "kube-registry"  # noqa: S105 (a name)
+"""What the Secret is called with which a cluster's pods pull."""
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _BCRYPT_BASE64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
 
@@ -31,8 +33,9 @@ class Credentials(pulumi.ComponentResource):
     Outputs: `http_secret` (secret Output[str]), with which every pod signs the state of uploads, so that an upload can
     go on at another pod; `passwords` (secret Output of a dict, user to password); `htpasswd` (secret Output[str], a
     line `user:bcrypt hash` for each user). Of the first user: `username` (str), `password` (secret Output[str]) and
-    `docker_config_json` (secret Output[str], what a Secret of type kubernetes.io/dockerconfigjson holds); each is None
-    if there are no users.
+    `docker_config_json` (secret Output[str], what a Secret of type kubernetes.io/dockerconfigjson holds), and commands
+    without secrets in them: `login_command` (str), which logs docker in, and `pull_secret_command` (str), which makes
+    such a Secret. Each is None if there are no users.
     """
 
     http_secret: pulumi.Output[str]
@@ -41,6 +44,8 @@ class Credentials(pulumi.ComponentResource):
     username: str | None = None
     password: pulumi.Output[str] | None = None
     docker_config_json: pulumi.Output[str] | None = None
+    login_command: str | None = None
+    pull_secret_command: str | None = None
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("registry:index:Credentials", name, None, opts)
@@ -79,6 +84,14 @@ class Credentials(pulumi.ComponentResource):
             self.docker_config_json = self.password.apply(
                 lambda password: docker_config_json(settings.hostname, user, password)
             )
+            output = f"pulumi stack output --stack {pulumi.get_stack()} --show-secrets"
+            self.login_command = (
+                f"{output} password | docker login --username {user} --password-stdin {settings.hostname}"
+            )
+            self.pull_secret_command = (
+                f"{output} dockerConfigJson | kubectl create secret generic {PULL_SECRET} "
+                "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=/dev/stdin"
+            )
         self.register_outputs(
             {
                 "httpSecret": self.http_secret,
@@ -87,6 +100,8 @@ class Credentials(pulumi.ComponentResource):
                 "username": self.username,
                 "password": self.password,
                 "dockerConfigJson": self.docker_config_json,
+                "loginCommand": self.login_command,
+                "pullSecretCommand": self.pull_secret_command,
             }
         )
 

@@ -19,6 +19,11 @@ def test_the_outputs_tell_other_stacks_where_the_registry_is_and_how_to_log_in(d
         "username": "registry",
         "password": "result of registry-password-registry",
         "passwords": {"registry": "result of registry-password-registry", "ci": "result of registry-password-ci"},
+        "loginCommand": "pulumi stack output --stack test --show-secrets password | "
+        "docker login --username registry --password-stdin registry.example.com",
+        "pullSecretCommand": "pulumi stack output --stack test --show-secrets dockerConfigJson | "
+        "kubectl create secret generic kube-registry --type=kubernetes.io/dockerconfigjson "
+        "--from-file=.dockerconfigjson=/dev/stdin",
     }
 
 
@@ -26,6 +31,7 @@ def test_the_post_registry_is_told_by_a_plain_url_and_no_user(deploy: Deploy) ->
     outputs = deploy(**POST).outputs
     assert outputs["url"] == "http://registry.example.com"
     assert (outputs["username"], outputs["password"], outputs["passwords"]) == (None, None, {})
+    assert (outputs["loginCommand"], outputs["pullSecretCommand"]) == (None, None)
 
 
 def test_every_resource_is_named_after_its_component_and_role(deploy: Deploy) -> None:
