@@ -19,7 +19,7 @@ from registry.settings.errors import set_command
 CHECKOUT = Path(__file__).parents[1]
 REFERENCE, README = CHECKOUT / "docs/settings.md", CHECKOUT / "README.md"
 TABLE_BEGINS, TABLE_ENDS = "| key | default | meaning |\n|---|---|---|\n", "\n\n"
-ENTRY = "ci"
+ENTRY = "registry"
 """The name of an entry where a setting is an object of them, in examples."""
 
 _INTRODUCTION = """\
@@ -95,8 +95,8 @@ def _leaf(path: str, declared: dict[str, Any], *, is_required: bool) -> Setting:
     default = declared.get("default")
     value = _example(declared, kind)
     if kind["type"] == "array":
-        type_, entry, example = "list of text", kind["items"], [value]
-        commands = [set_command(f"{path}[0]", value)]
+        type_, entry, example = "list of text", kind["items"], declared["examples"]
+        commands = [set_command(f"{path}[{index}]", one) for index, one in enumerate(example)]
         if default and not kind.get("minItems"):
             emptied = json.dumps({path: {"value": "[]", "objectValue": []}})
             commands.append(f"pulumi config set-all --json '{emptied}'   # nobody: an empty list")

@@ -50,11 +50,17 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
     context = mistake.get("ctx", {})
     rule = context.get("rule") or _RULES.get(mistake["type"], f"be right: {mistake['msg']}").format(**context)
     remedy = context.get("remedy") or _command(setting + _ENTRY.get(mistake["type"], ""), field)
+    if mistake["type"] in _COLLECTIONS:  # the CLI sets no entry of what is none
+        remedy = f"{shlex.join(['pulumi', 'config', 'rm', '--path', setting])} && {remedy}"
     return f"  {setting} is {mistake['input']!r}, but must {rule}.\n    Remedy: {remedy}"
 
 
-_ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".ci"}
+_ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".registry"}
 """What leads from a collection's path to that of an entry, for a command that sets one."""
+
+
+_COLLECTIONS = ("list_type", "dict_type", "model_type")
+"""The errors of values that ought to be collections."""
 
 
 def _path(mistake: ErrorDetails) -> str:

@@ -19,7 +19,7 @@ class LoadBalancerSettings(SettingsModel):
     allowed_cidrs: list[Cidr] | None = Field(
         default=None,
         min_length=1,
-        examples=["203.0.113.0/24"],
+        examples=["203.0.113.0/24", "198.51.100.7/32"],
         description="The ranges of IPv4 addresses that may connect. Left out: all.",
     )
     idle_timeout_seconds: int = Field(

@@ -58,7 +58,7 @@ class Settings(SettingsModel):
     )
     users: list[UserName] = Field(
         default=["registry"],
-        examples=["ci"],
+        examples=["registry", "ci"],
         json_schema_extra={"together": _ONCE_RULE},
         description="The names of who may log in, each with a generated password. Empty: everyone may push and pull.",
     )

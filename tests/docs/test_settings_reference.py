@@ -48,7 +48,7 @@ def section(path: str) -> str:
         ("users", "pulumi config set-all --json"),
         ("loadBalancer.allowedCidrs", "It must have at least 1 entry."),
         ("bucket.kmsKeyArn", "It must be the ARN of a KMS key, not of an alias."),
-        ("rotation.password.<name>", "pulumi config set --path rotation.password.ci 2"),
+        ("rotation.password.<name>", "pulumi config set --path rotation.password.registry 2"),
     ],
 )
 def test_a_section_says_type_default_rule_and_command(path: str, said: str) -> None:

@@ -18,10 +18,10 @@ from tests.end_to_end import docker_by_crane
 from tests.waiting import COMMAND_SECONDS
 
 CONFIRMATION = "Do you want to perform this [a-z]+\\?"
-PASSWORD_PROMPT = "Password: "
+PASSWORD = "Password: "
 TERMINAL = "screen"
 """What the terminal says it is: one that is not asked for its colours, which would be waited for."""
-_ESCAPES = re.compile(r"\x1b(\[[0-9;?]*[A-Za-z]|\][^\x1b\a]*(\x1b\\|\a))")
+_NO_TEXT = re.compile(r"\r|\x1b(\[[0-9;?]*[A-Za-z]|\][^\x1b\a]*(\x1b\\|\a))")
 
 
 def commands(document: str, heading: str = "") -> list[str]:
@@ -63,18 +63,19 @@ def lay_docker(directory: Path) -> None:
 class Reader:
     """Someone in `directory` with `environment`, who answers what he is asked.
 
-    In what he reads he replaces as `replacements` says, and at a prompt for a password types `password`.
+    In what he reads he replaces as `replacements` says. `answers` has what he types at a prompt, once in a command, by
+    a regular expression for the prompt.
     """
 
     directory: Path
     environment: dict[str, str]
     replacements: Mapping[str, str] = field(default_factory=dict)
-    password: str = ""
+    answers: dict[str, str] = field(default_factory=lambda: {CONFIRMATION: "yes"})
 
-    def run(self, command: str) -> str:
+    def run(self, command: str, *, fails: bool = False) -> str:
         """Run a command, and return what the terminal showed, in plain text; what is asked is answered.
 
-        It must not fail.
+        It must succeed, or, if `fails`, it must not.
         """
         for text, other in self.replacements.items():
             command = command.replace(text, other)
@@ -85,15 +86,13 @@ class Reader:
             "bash", ["-c", command], cwd=str(self.directory), env=environment, encoding="utf-8",
             timeout=COMMAND_SECONDS, dimensions=(50, 200), echo=False,
         )  # fmt: skip
-        shown = ""
-        while True:
-            asked = terminal.expect([pexpect.EOF, CONFIRMATION, PASSWORD_PROMPT])
-            shown += f"{terminal.before or ''}{terminal.after if asked else ''}"
-            if asked == 0:
-                break
-            terminal.sendline("yes" if asked == 1 else self.password)
+        shown, left = "", dict(self.answers)  # a prompt is shown again as an answer is typed
+        while asked := terminal.expect([pexpect.EOF, *left]):
+            shown += f"{terminal.before}{terminal.after}"
+            terminal.send(left.pop([*left][asked - 1]) + "\r")  # what the Enter key sends
+        shown += terminal.before or ""
         terminal.close()
-        shown = _ESCAPES.sub("", shown)
-        assert terminal.exitstatus == 0, f"{command}\n{shown}"
+        shown = _NO_TEXT.sub("", shown)
+        assert (terminal.exitstatus != 0) == fails, f"{command}\n{shown}"
         print(f"  {time.monotonic() - began:.0f} s")
         return shown

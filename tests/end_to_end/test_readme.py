@@ -19,7 +19,7 @@ import yaml
 
 from sandbox.layout import REGION
 from tests.end_to_end import docker_by_crane
-from tests.end_to_end.reader import Reader, commands, copy_of_the_checkout, lay_docker
+from tests.end_to_end.reader import PASSWORD, Reader, commands, copy_of_the_checkout, lay_docker
 from tests.end_to_end.registry_stack import Sandbox
 from tests.waiting import wait_for
 
@@ -148,7 +148,7 @@ def test_a_colleague_pulls_with_a_password_of_their_own(reader: Reader, sandbox:
     assert set(passwords) == {"registry", "ann", "ci"}
     settle(sandbox)
     in_file(reader, f"{HOSTNAME}/hello:1").unlink()
-    reader.password = passwords["ann"]
+    reader.answers[PASSWORD] = passwords["ann"]
     reader.environment["REGISTRY_PASSWORD"] = passwords["ci"]
     assert passwords["ann"] not in reader.run(log_in)
     assert logged_in(reader) == {HOSTNAME: "ann"}
