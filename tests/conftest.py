@@ -40,6 +40,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 LONGEST = (
+    "test_readme.py",
     "test_touched_by_hand.py",
     "test_secure_registry.py",
     "test_updated_registry.py",
@@ -48,6 +49,7 @@ LONGEST = (
     "test_sandbox_command.py",
     "test_node.py",
     "test_guarded_registry.py",
+    "test_template.py",
 )
 """The files that take minutes: workers take a file at a time, these first, so that none is left alone at the end."""
 

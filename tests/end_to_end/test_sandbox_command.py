@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -17,10 +18,13 @@ from sandbox.layout import PORTS, Account, Layout
 from sandbox.processes import running
 from sandbox.tools.build import toolchain
 from tests import networks
+from tests.end_to_end.reader import commands as commands_of
 from tests.waiting import COMMAND_SECONDS, wait_for
 
 LAYOUT = Layout("command", networks.COMMAND)
 CHECKOUT = Path(__file__).parents[2]
+README = (CHECKOUT / "README.md").read_text()
+IN_THE_SANDBOX = "## See it without AWS"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -65,6 +69,14 @@ def in_the_environment(command: str) -> subprocess.CompletedProcess[str]:
 def test_the_environment_trusts_the_sandbox_and_is_logged_in() -> None:
     digest = in_the_environment("crane digest registry.sandbox.test/hello:1")
     assert digest.stdout.startswith("sha256:"), digest.stderr
+
+
+def test_the_readmes_images_are_pushed_pulled_and_seen_by_another_client() -> None:
+    commands = [one for one in commands_of(README, IN_THE_SANDBOX) if not one.startswith(("make ", 'eval "$(make '))]
+    assert [one.split()[0] for one in commands] == ["tar", "crane", "crane", "curl"]
+    shown = in_the_environment(f"set -e; cd {LAYOUT.directory}/project; {'; '.join(commands)}")
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout.splitlines()[-1]) == {"name": "hello", "tags": ["1", "2"]}
 
 
 REQUESTS = """python -c 'import requests, sys; print(requests.get(sys.argv[1]).status_code)'"""
