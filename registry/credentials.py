@@ -84,13 +84,14 @@ class Credentials(pulumi.ComponentResource):
             self.docker_config_json = self.password.apply(
                 lambda password: docker_config_json(settings.hostname, user, password)
             )
-            output = f"pulumi stack output --stack {pulumi.get_stack()} --show-secrets"
+            # An update shows at most 150 characters of each, so they go by the stack that is selected.
+            output = "pulumi stack output --show-secrets"
             self.login_command = (
                 f"{output} password | docker login --username {user} --password-stdin {settings.hostname}"
             )
             self.pull_secret_command = (
-                f"{output} dockerConfigJson | kubectl create secret generic {PULL_SECRET} "
-                "--type=kubernetes.io/dockerconfigjson --from-file=.dockerconfigjson=/dev/stdin"
+                f"{output} dockerConfigJson | kubectl create secret docker-registry {PULL_SECRET} "
+                "--from-file=.dockerconfigjson=/dev/stdin"
             )
         self.register_outputs(
             {

@@ -19,11 +19,10 @@ def test_the_outputs_tell_other_stacks_where_the_registry_is_and_how_to_log_in(d
         "username": "registry",
         "password": "result of registry-password-registry",
         "passwords": {"registry": "result of registry-password-registry", "ci": "result of registry-password-ci"},
-        "loginCommand": "pulumi stack output --stack test --show-secrets password | "
+        "loginCommand": "pulumi stack output --show-secrets password | "
         "docker login --username registry --password-stdin registry.example.com",
-        "pullSecretCommand": "pulumi stack output --stack test --show-secrets dockerConfigJson | "
-        "kubectl create secret generic kube-registry --type=kubernetes.io/dockerconfigjson "
-        "--from-file=.dockerconfigjson=/dev/stdin",
+        "pullSecretCommand": "pulumi stack output --show-secrets dockerConfigJson | "
+        "kubectl create secret docker-registry kube-registry --from-file=.dockerconfigjson=/dev/stdin",
     }
 
 
