@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Sequence
+from typing import Self
 
 import pulumi
 from pydantic import BaseModel
@@ -13,6 +15,21 @@ from pydantic_core import ErrorDetails
 
 class SettingsError(pulumi.RunError):
     """The configuration has mistakes. The message lists each with setting, value, rule and remedy."""
+
+    @classmethod
+    def of(cls, mistakes: Sequence[str], place: str | None = None) -> Self:
+        """The error that tells these mistakes, each in words already; `place`: for where the configuration has them."""
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        return cls("\n".join([f"the configuration has {count}{f', for {place}' if place else ''}:", *mistakes]))
+
+
+def told(setting: str, value: object, rule: str, remedy: str) -> str:
+    """One mistake as the user reads it, in two lines: setting (`registry:zone`), value and rule; then the remedy.
+
+    The rule completes the sentence "<setting> is <value>, but must ...".
+    """
+    is_ = "not set" if value is None else repr(value)
+    return f"  {setting} is {is_}, but must {rule}.\n    Remedy: {remedy}"
 
 
 _RULES = {
@@ -45,7 +62,7 @@ def describe(model: type[BaseModel], namespace: str, mistake: ErrorDetails) -> s
     context = mistake.get("ctx", {})
     rule = context.get("rule") or _RULES.get(mistake["type"], f"be right: {mistake['msg']}").format(**context)
     remedy = context.get("remedy") or _command(setting + _ENTRY.get(mistake["type"], ""), field)
-    return f"  {setting} is {mistake['input']!r}, but must {rule}.\n    Remedy: {remedy}"
+    return told(setting, mistake["input"], rule, remedy)
 
 
 _ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".registry"}
