@@ -9,11 +9,13 @@ from registry.identity import Identity
 from registry.ownership import Ownership
 from registry.settings import Settings
 from registry.storage import Storage
+from registry.surroundings import Surroundings
 
 settings = Settings.load(pulumi.Config())
 tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname}
 
 ownership = Ownership("registry", settings)
+surroundings = Surroundings.find(settings, ownership)
 storage = Storage("registry", settings.bucket, tags)
 identity = Identity("registry", settings, tags, bucket_arn=storage.bucket_arn)
 credentials = Credentials("registry", settings)
@@ -29,7 +31,13 @@ controller = Controller(
     htpasswd=credentials.htpasswd,
 )
 endpoint = Endpoint(
-    "registry", settings, tags, ownership=ownership, selector=controller.selector, workload=controller.workload
+    "registry",
+    settings,
+    tags,
+    ownership=ownership,
+    surroundings=surroundings,
+    selector=controller.selector,
+    workload=controller.workload,
 )
 
 pulumi.export("hostname", settings.hostname)

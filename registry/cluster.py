@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pulumi
 
+from registry.settings import told
+
 if TYPE_CHECKING:
     from kubernetes.client import ApiClient, Configuration
 
@@ -18,6 +20,7 @@ TIMEOUT_SECONDS = 10
 """How long the cluster may take to be connected, and again to answer."""
 
 _COLLECTIONS = {
+    "namespace": "api/v1/namespaces",
     "deployment": "apis/apps/v1/namespaces/{namespace}/deployments",
     "replicationcontroller": "api/v1/namespaces/{namespace}/replicationcontrollers",
     "service": "api/v1/namespaces/{namespace}/services",
@@ -31,7 +34,7 @@ _CHOOSE = "pulumi config set kubernetes:context NAME"
 
 
 class ClusterError(pulumi.RunError):
-    """The cluster cannot be asked, or holds what must not be touched. The message has the remedy."""
+    """The cluster cannot be asked. The message tells it as a mistake of the settings, at most four lines."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +42,36 @@ class Cluster:
     """What was asked of the cluster.
 
     `name` tells a person which one it is: the kubeconfig's context and the server. `objects` has those that exist, as
-    the API server gives them, by what kubectl calls them: `deployment/kube-registry`.
+    the API server gives them, by what kubectl calls them: `deployment/kube-registry`. `has_namespace`: their namespace
+    exists, as far as one may know.
     """
 
     name: str
     objects: Mapping[str, Mapping[str, Any]]
+    has_namespace: bool = True
+
+
+@dataclass(frozen=True)
+class _Target:
+    """How to reach the cluster that the Kubernetes provider takes; `context` is the kubeconfig's, None without one."""
+
+    configuration: Configuration
+    context: str | None
+
+    @property
+    def name(self) -> str:
+        """What a person knows the cluster by."""
+        named = f"of context {self.context}" if self.context else "that this runs in"
+        return f"the cluster {named} ({self.configuration.host})"
+
+    def error(self, rule: str, *remedy: str) -> ClusterError:
+        """The error that this cluster breaks a rule, which completes "but must lead to a cluster that ..."."""
+        rule = f"lead to a cluster that {rule}"
+        return ClusterError(told("kubernetes:context", self.context, rule, "\n    ".join(remedy)))
 
 
 def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
-    """Ask the cluster of the Kubernetes provider for `objects` (`<kind>/<name>`) in the namespace.
+    """Ask the cluster of the Kubernetes provider for the namespace, and for `objects` (`<kind>/<name>`) in it.
 
     The provider's cluster is that of `kubernetes:kubeconfig` (content or path), KUBECONFIG or ~/.kube/config, and there
     of `kubernetes:context` or the current context. Raises ClusterError.
@@ -56,43 +80,46 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
     from kubernetes.client import ApiClient, ApiException
     from urllib3.exceptions import HTTPError
 
-    configuration, name = _connection()
+    target = _connection()
     found: dict[str, Mapping[str, Any]] = {}
     refused: list[str] = []
-    with ApiClient(configuration) as client:
-        for one in objects:
+    with ApiClient(target.configuration) as client:
+        for one in [f"namespace/{namespace}", *objects]:
             kind, path = one.partition("/")[0], _path(namespace, one)
             try:
                 found[one] = _call(client, "GET", path)
             except ApiException as error:
                 match error.status:
                     case 404:
-                        pass
+                        if kind == "namespace":
+                            return Cluster(target.name, {}, has_namespace=False)
                     case 403:
                         refused.append(f"{kind}s")
                     case 401:
-                        raise ClusterError(
-                            f"{name} does not take the credentials that the kubeconfig gives.\n"
-                            "    Remedy: log in again, until kubectl get namespaces works with that context,\n"
-                            f"    or choose another: {_CHOOSE}"
+                        raise target.error(
+                            f"takes the kubeconfig's credentials, and {target.configuration.host} does not",
+                            "log in again, until kubectl get namespaces works with that context,",
+                            f"or choose another: {_CHOOSE}",
                         ) from None
                     case _:
-                        raise ClusterError(
-                            f"{name} answers {error.status} {error.reason} to GET {path}.\n"
-                            "    Remedy: try again when kubectl get --raw /readyz says ok"
+                        raise target.error(
+                            f"answers, and {target.configuration.host} says {error.status} {error.reason} to {path}",
+                            "try again when kubectl get --raw /readyz says ok",
                         ) from None
             except (HTTPError, OSError) as error:
-                raise ClusterError(
-                    f"{name} cannot be reached: {_line(error)}.\n"
-                    "    Remedy: see that the cluster is there, and VPN or proxy let kubectl get namespaces through;\n"
-                    f"    or choose another context: {_CHOOSE}"
+                raise target.error(
+                    f"answers, and {target.configuration.host} cannot be reached: {_line(error)}",
+                    "see that the cluster is there, and VPN or proxy let kubectl get namespaces through,",
+                    f"or choose another context: {_CHOOSE}",
                 ) from None
-    if refused:
-        raise ClusterError(
-            f"{name} does not let you see what is in the namespace {namespace} already: {', '.join(refused)}.\n"
-            "    Remedy: have a Role there that lets you get them: docs/operations.md has it"
+    # Who may see all that is in a namespace need not have the right to see the namespace itself.
+    if set(refused) - {"namespaces"}:
+        raise target.error(
+            f"lets you see what is in the namespace {namespace} already, and it refuses: {', '.join(refused)}",
+            "have a Role there that lets you get them: docs/operations.md has it. Perhaps there is no such namespace",
         )
-    return Cluster(name, found)
+    found.pop(f"namespace/{namespace}", None)
+    return Cluster(target.name, found)
 
 
 def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
@@ -103,8 +130,7 @@ def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], l
     """
     from kubernetes.client import ApiClient
 
-    configuration, _ = _connection()
-    with ApiClient(configuration) as client:
+    with ApiClient(_connection().configuration) as client:
         path = _path(namespace, name)
         if body := operations(_call(client, "GET", path)):
             _call(client, "PATCH", f"{path}?fieldManager=pulumi-kubernetes", body)
@@ -130,20 +156,20 @@ def _call(client: ApiClient, method: str, path: str, body: Any = None) -> Mappin
     return json.loads(answer.data)
 
 
-def _connection() -> tuple[Configuration, str]:
-    """How to reach the cluster that the Kubernetes provider takes, and its name for a person. Raises ClusterError."""
+def _connection() -> _Target:
+    """Raises ClusterError."""
     from kubernetes.config import ConfigException
 
+    provider = pulumi.Config("kubernetes")
     try:
-        return _kubeconfig(pulumi.Config("kubernetes"))
+        return _kubeconfig(provider)
     except (ConfigException, OSError) as error:
-        raise ClusterError(
-            f"no cluster can be found: {_line(error)}.\n"
-            f"    Remedy: name a kubeconfig by KUBECONFIG or kubernetes:kubeconfig, and a context in it: {_CHOOSE}"
-        ) from None
+        rule = f"name a context of a kubeconfig, and there is none: {_line(error)}"
+        remedy = f"name a kubeconfig by KUBECONFIG or kubernetes:kubeconfig, and a context in it: {_CHOOSE}"
+        raise ClusterError(told("kubernetes:context", provider.get("context"), rule, remedy)) from None
 
 
-def _kubeconfig(provider: pulumi.Config) -> tuple[Configuration, str]:
+def _kubeconfig(provider: pulumi.Config) -> _Target:
     """Raises ConfigException or OSError."""
     from kubernetes.client import Configuration
     from kubernetes.config import ConfigException, load_incluster_config
@@ -160,7 +186,7 @@ def _kubeconfig(provider: pulumi.Config) -> tuple[Configuration, str]:
     if merger.config is None:
         if not given and "KUBERNETES_SERVICE_HOST" in os.environ:
             load_incluster_config(client_configuration=configuration)
-            return configuration, f"the cluster that this runs in ({configuration.host})"
+            return _Target(configuration, None)
         raise ConfigException(f"there is no kubeconfig at {given or files}")
     # Of several files the provider takes the first that names a context, the client's own choice is the last.
     named = (file.get("current-context") for file in merger.config_files.values())
@@ -171,7 +197,7 @@ def _kubeconfig(provider: pulumi.Config) -> tuple[Configuration, str]:
         loader.current_context["context"]["cluster"] = cluster
         loader.set_active_context(context)
     loader.load_and_set(configuration)
-    return configuration, f"the cluster of context {loader.current_context['name']} ({configuration.host})"
+    return _Target(configuration, loader.current_context["name"])
 
 
 def _line(error: Exception) -> str:

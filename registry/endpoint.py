@@ -11,6 +11,7 @@ import pulumi_kubernetes as k8s
 from registry.environment import PORT
 from registry.ownership import Ownership
 from registry.settings import Settings
+from registry.surroundings import Surroundings
 
 HTTP_PORT, HTTPS_PORT = 80, 443
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
@@ -40,17 +41,14 @@ class Endpoint(pulumi.ComponentResource):
         tags: Mapping[str, str],
         *,
         ownership: Ownership,
+        surroundings: Surroundings,
         selector: Mapping[str, str],
         workload: pulumi.Resource,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Endpoint", name, None, opts)
 
-        invoke = pulumi.InvokeOutputOptions(parent=self)
-        zone_id = (
-            settings.zone_id
-            or aws.route53.get_zone_output(name=settings.zone, private_zone=settings.private_zone, opts=invoke).zone_id
-        )
+        zone_id = surroundings.zone_id
         certificate_arn = self._certificate(name, settings, tags, zone_id) if settings.tls == "acm" else settings.tls
 
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
@@ -96,10 +94,12 @@ class Endpoint(pulumi.ComponentResource):
             aliases=[
                 {
                     "name": self.load_balancer_hostname,
-                    "zone_id": aws.elb.get_hosted_zone_id_output(opts=invoke).id,
+                    "zone_id": aws.elb.get_hosted_zone_id_output(opts=pulumi.InvokeOutputOptions(parent=self)).id,
                     "evaluate_target_health": False,
                 }
             ],
+            # Nobody else's is ever overwritten.
+            allow_overwrite=True if surroundings.adopts_record else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
         # Known when the name works: a stack that reads it may pull at once.
@@ -107,9 +107,7 @@ class Endpoint(pulumi.ComponentResource):
         self.url = record.fqdn.apply(lambda fqdn: f"{scheme}://{fqdn}")
         self.register_outputs({"loadBalancerHostname": self.load_balancer_hostname, "url": self.url})
 
-    def _certificate(
-        self, name: str, settings: Settings, tags: Mapping[str, str], zone_id: pulumi.Input[str]
-    ) -> pulumi.Output[str]:
+    def _certificate(self, name: str, settings: Settings, tags: Mapping[str, str], zone_id: str) -> pulumi.Output[str]:
         """The ARN of a certificate for the hostname, known when it is issued. AWS renews it while the record stands."""
         child = pulumi.ResourceOptions(parent=self)
         certificate = aws.acm.Certificate(

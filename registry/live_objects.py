@@ -60,10 +60,14 @@ def _is_own(kind: str, live: Live, stack: Stack) -> bool | None:
         buckets = [one.get("value") for one in variables if one["name"] == "REGISTRY_STORAGE_S3_BUCKET"]
         return stack.bucket is not None and stack.bucket in buckets
     if kind == "service":
-        ingress = live.get("status", {}).get("loadBalancer", {}).get("ingress") or []
-        names = [one.get("hostname") for one in ingress]
-        return stack.load_balancer_hostname is not None and stack.load_balancer_hostname in names
+        return stack.load_balancer_hostname in load_balancer_hostnames(live)
     return None
+
+
+def load_balancer_hostnames(service: Live | None) -> list[str]:
+    """The names that AWS gave the load balancer of a Service; none if there is no Service, or no load balancer yet."""
+    ingress = (service or {}).get("status", {}).get("loadBalancer", {}).get("ingress") or []
+    return [one["hostname"] for one in ingress if one.get("hostname")]
 
 
 def refusal(name: str, live: Live, stack: Stack) -> str:

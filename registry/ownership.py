@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +9,19 @@ import pulumi
 import pulumi_random as random
 from pydantic.alias_generators import to_camel
 
-from registry import cluster
-from registry.live_objects import OWNER, Stack, additions, has_moved_port, keep_additions, owner, refusal, strangers
-from registry.settings import Settings
+from registry import cluster, stack_state
+from registry.live_objects import (
+    OWNER,
+    Stack,
+    additions,
+    has_moved_port,
+    keep_additions,
+    load_balancer_hostnames,
+    owner,
+    refusal,
+    strangers,
+)
+from registry.settings import Settings, told
 
 PATCH_FORCE = "pulumi.com/patchForce"
 """The annotation by which the Kubernetes provider takes a field back that somebody else has set:
@@ -22,31 +31,43 @@ pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-se
 class Ownership(pulumi.ComponentResource):
     """What makes the stack's Kubernetes objects its own: a mark on each, and the right to take back what it declares.
 
-    Before any of them is registered, the cluster is asked for what has their names. Raises ClusterError if there is
-    something that this stack did not make, as taking fields back would seize it, and if the cluster cannot be asked.
+    Before any of them is registered, the cluster is asked for the namespace and for what has their names there. What
+    this stack did not make is a mistake, as taking fields back would seize it; so is a cluster that cannot be asked.
 
-    Outputs: `annotations` (dict of strings), which every object of the stack has.
+    Outputs: `annotations` (dict of strings), which every object of the stack has. Found in the cluster: `mistakes` (in
+    the words of the settings' errors), `cluster` (its name for a person, None if it cannot be asked), and
+    `load_balancer_hostnames` of the stack's Service. `has_state`: the stack was updated before, or is now.
     """
 
     annotations: Mapping[str, str]
+    mistakes: list[str]
+    cluster: str | None
+    load_balancer_hostnames: list[str]
+    has_state: bool
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("registry:index:Ownership", name, None, opts)
         # Tells stacks of one name apart that are in two backends, or one made anew: the state keeps it.
         id_ = random.RandomUuid(f"{name}-stack-id", opts=pulumi.ResourceOptions(parent=self))
-        stack_name = f"{pulumi.get_organization()}/{pulumi.get_project()}/{pulumi.get_stack()}"
+        stack_name = stack_state.stack_name()
+        stack_id = stack_state.known_output(id_, "result")
+        self.has_state = stack_id is not None or bool(stack_state.last_outputs())
 
-        stack_id = _known(id_)
-
-        found = cluster.existing_objects(settings.namespace, _names(settings))
-        self._live = dict(found.objects)
-        if found.objects:
+        self.mistakes, self.cluster, self._live = [], None, {}
+        try:
+            found = cluster.existing_objects(settings.namespace, _names(settings))
+        except cluster.ClusterError as error:
+            self.mistakes.append(str(error))
+        else:
+            self.cluster, self._live = found.name, dict(found.objects)
+            if not found.has_namespace:
+                rule = "be a namespace that exists in the cluster"
+                remedy = f"kubectl create namespace {settings.namespace}, or name one of kubectl get namespaces"
+                self.mistakes.append(told("namespace", settings.namespace, rule, remedy))
             unmarked = any(owner(live) is None for live in found.objects.values())
-            stack = Stack(stack_name, stack_id, **_last_outputs(stack_name) if unmarked else {})
-            if foreign := strangers(found.objects, stack):
-                count = "an object is" if len(foreign) == 1 else f"{len(foreign)} objects are"
-                lines = [refusal(one, found.objects[one], stack) for one in foreign]
-                raise cluster.ClusterError("\n".join([f"{count} in the way, in {found.name}:", *lines]))
+            stack = Stack(stack_name, stack_id, **_last_outputs() if unmarked else {})
+            self.mistakes += [refusal(one, found.objects[one], stack) for one in strangers(found.objects, stack)]
+        self.load_balancer_hostnames = load_balancer_hostnames(self._live.get("service/kube-registry"))
 
         # Nothing unknown: with it a preview compares inputs as they are written, and finds replacements where none are.
         self.annotations = {PATCH_FORCE: "true", OWNER: f"{stack_name} {stack_id or 'new'}"}
@@ -90,20 +111,7 @@ def _names(settings: Settings) -> list[str]:
     return [*names, "networkpolicy/kube-registry"] if settings.network_policy else names
 
 
-def _known(id_: random.RandomUuid) -> str | None:
-    """The id in the state; None at the preview of a first update."""
-    answer = pulumi.runtime.invoke("pulumi:pulumi:getResource", {"urn": id_.urn}).value or {}
-    result = (answer.get("state") or {}).get("result")
-    return result if isinstance(result, str) else None
-
-
-def _last_outputs(stack_name: str) -> dict[str, str | None]:
-    """Of the stack's outputs after its last update those that name things outside it; none before its first."""
-    outputs: Mapping[str, Any] = {}
-    # A state in the layout of before Pulumi 3.61 knows stacks by their bare names only.
-    for name in (stack_name, pulumi.get_stack()):
-        with contextlib.suppress(Exception):
-            answer = pulumi.runtime.invoke("pulumi:pulumi:readStackOutputs", {"name": name})
-            outputs = (answer.value or {}).get("outputs") or {}
-            break
+def _last_outputs() -> dict[str, str | None]:
+    """Of the stack's outputs after its last update those that name things outside it."""
+    outputs = stack_state.last_outputs()
     return {"bucket": outputs.get("bucketName"), "load_balancer_hostname": outputs.get("loadBalancerHostname")}

@@ -15,6 +15,7 @@ import yaml
 from registry.cluster import ClusterError, existing_objects
 
 DEPLOYMENT, SERVICE = "deployment/kube-registry", "service/kube-registry"
+NAMESPACE = "/api/v1/namespaces/kube-system"
 CLOSED = "http://127.0.0.1:1"
 """A server that refuses connections: nothing listens on port 1."""
 
@@ -43,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def api_server() -> Iterator[ApiServer]:
     with ApiServer(("127.0.0.1", 0), Handler) as server:
-        server.answers = {}
+        server.answers = {NAMESPACE: {"metadata": {"name": "kube-system"}}}
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -136,24 +137,38 @@ def refusal() -> str:
 
 def test_a_cluster_that_cannot_be_reached_is_told_by_context_and_server(configure: Any) -> None:
     configure(kubeconfig({"gone": CLOSED}, "gone"))
-    assert f"the cluster of context gone ({CLOSED}) cannot be reached: " in refusal()
+    assert (
+        f"kubernetes:context is 'gone', but must lead to a cluster that answers, and {CLOSED} cannot be reached: "
+    ) in refusal()
     assert "pulumi config set kubernetes:context NAME" in refusal()
 
 
 def test_without_a_kubeconfig_or_with_a_context_that_is_not_in_it_no_cluster_is_found(configure: Any) -> None:
     configure()
-    assert "no cluster can be found: there is no kubeconfig at ~/.kube/config" in refusal()
+    assert (
+        "kubernetes:context is not set, but must name a context of a kubeconfig, and there is none: "
+        "there is no kubeconfig at ~/.kube/config."
+    ) in refusal()
     configure(kubeconfig({"here": CLOSED}, "here"), context="misspelt")
-    assert "misspelt" in refusal()
+    assert "kubernetes:context is 'misspelt', but must name a context of a kubeconfig" in refusal()
 
 
 def test_what_the_cluster_refuses_is_told_with_the_remedy(api_server: ApiServer, configure: Any) -> None:
     configure(kubeconfig({"here": api_server.url()}, "here"))
     path = "/apis/apps/v1/namespaces/kube-system/deployments/kube-registry"
     for status, said in {
-        401: "does not take the credentials",
-        403: "does not let you see what is in the namespace kube-system already: deployments",
-        500: f"answers 500 Internal Server Error to GET {path}",
+        401: f"takes the kubeconfig's credentials, and {api_server.url()} does not",
+        403: "lets you see what is in the namespace kube-system already, and it refuses: deployments",
+        500: f"answers, and {api_server.url()} says 500 Internal Server Error to {path}",
     }.items():
         api_server.answers[path] = status
-        assert said in refusal()
+        assert f"kubernetes:context is 'here', but must lead to a cluster that {said}." in refusal()
+
+
+def test_a_namespace_that_does_not_exist_is_told_from_one_that_one_may_not_see(
+    api_server: ApiServer, configure: Any
+) -> None:
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    for answer, has_namespace in ({"metadata": {}}, True), (403, True), (404, False):
+        api_server.answers[NAMESPACE] = answer
+        assert existing_objects("kube-system", [DEPLOYMENT]).has_namespace is has_namespace

@@ -128,7 +128,7 @@ def test_the_zone_is_looked_up_where_the_settings_say(deploy: Deploy) -> None:
     assert ("aws:route53/getZone:getZone", {"name": "example.com", "privateZone": True}) in lookups
 
 
-def test_a_zone_that_is_given_by_its_id_is_not_looked_up(deploy: Deploy) -> None:
+def test_a_zone_that_is_given_by_its_id_is_not_looked_up_by_its_name(deploy: Deploy) -> None:
     deployed = deploy(zoneId="Z0123456789ABCDEFGHIJ")
     assert deployed.named("registry-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
     assert deployed.named("registry-certificate-validation-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from registry.cluster import ClusterError
 from registry.live_objects import OWNER
+from registry.settings import SettingsError
 from tests.mock_engine import Deploy
 
 MARK = "acme/registry/test id of registry-stack-id"
@@ -48,11 +48,19 @@ def test_no_pod_changes_with_the_owner(deploy: Deploy) -> None:
 
 def test_strangers_are_refused_together_before_any_other_resource(deploy: Deploy, cluster: dict[str, Any]) -> None:
     cluster |= stranger("acme/registry/other 77aa")
-    with pytest.raises(ClusterError) as refusal:
+    with pytest.raises(SettingsError) as refusal:
         deploy()
     header, *lines = str(refusal.value).splitlines()
-    assert header == ("2 objects are in the way, in the cluster of context test (https://kubernetes.example.com):")
+    assert header == (
+        "the configuration has 2 mistakes, for the cluster of context test (https://kubernetes.example.com):"
+    )
     assert sum("is that of acme/registry/other 77aa" in line for line in lines) == 2
+
+
+def test_a_namespace_that_does_not_exist_is_refused(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mock_engine.NAMESPACE_EXISTS", False)
+    with pytest.raises(SettingsError, match="namespace is 'nowhere', but must be a namespace that exists"):
+        deploy(namespace="nowhere")
 
 
 def test_a_refusal_registers_nothing_of_aws_or_kubernetes(
@@ -63,7 +71,7 @@ def test_a_refusal_registers_nothing_of_aws_or_kubernetes(
         "tests.mock_engine.Resource", lambda type_, name, inputs: registered.append(type_) or (type_, name)
     )
     cluster |= stranger()
-    with pytest.raises(ClusterError, match="objects are in the way"):
+    with pytest.raises(SettingsError, match="was not made by this stack"):
         deploy()
     assert registered == ["registry:index:Ownership", "random:index/randomUuid:RandomUuid"]
 
@@ -73,7 +81,9 @@ def test_a_stack_without_marks_comes_along_by_what_its_last_outputs_say(
 ) -> None:
     hostname = "a1.us-east-1.elb.amazonaws.com"
     cluster |= live("service", None, spec={}, status={"loadBalancer": {"ingress": [{"hostname": hostname}]}})
-    with pytest.raises(ClusterError, match="service/kube-registry in namespace kube-system was not made by this stack"):
+    with pytest.raises(
+        SettingsError, match="service/kube-registry in namespace kube-system was not made by this stack"
+    ):
         deploy()
     monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"loadBalancerHostname": hostname})
     assert deploy().one("Service")["metadata"]["annotations"][OWNER] == MARK

@@ -6,6 +6,8 @@ import difflib
 import json
 import re
 import shlex
+from collections.abc import Sequence
+from typing import Self
 
 import pulumi
 from pydantic import BaseModel
@@ -15,6 +17,21 @@ from pydantic_core import ErrorDetails
 
 class SettingsError(pulumi.RunError):
     """The configuration has mistakes. The message lists each with setting, value, rule and remedy."""
+
+    @classmethod
+    def of(cls, mistakes: Sequence[str], place: str | None = None) -> Self:
+        """The error that tells these mistakes, each in words already; `place`: for where the configuration has them."""
+        count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
+        return cls("\n".join([f"the configuration has {count}{f', for {place}' if place else ''}:", *mistakes]))
+
+
+def told(setting: str, value: object, rule: str, remedy: str) -> str:
+    """One mistake as the user reads it, in two lines: setting (`zone`), value and rule; then the remedy.
+
+    The rule completes the sentence "<setting> is <value>, but must ...".
+    """
+    is_ = "not set" if value is None else repr(value)
+    return f"  {setting} is {is_}, but must {rule}.\n    Remedy: {remedy}"
 
 
 _RULES = {
@@ -52,7 +69,7 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
     remedy = context.get("remedy") or _command(setting + _ENTRY.get(mistake["type"], ""), field)
     if mistake["type"] in _COLLECTIONS:  # the CLI sets no entry of what is none
         remedy = f"{shlex.join(['pulumi', 'config', 'rm', '--path', setting])} && {remedy}"
-    return f"  {setting} is {mistake['input']!r}, but must {rule}.\n    Remedy: {remedy}"
+    return told(setting, mistake["input"], rule, remedy)
 
 
 _ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".registry"}

@@ -182,8 +182,7 @@ class Settings(SettingsModel):
             return cls.model_validate(_values(config), by_alias=True, by_name=False)
         except ValidationError as error:
             mistakes = [describe(cls, mistake) for mistake in error.errors(include_url=False)]
-            count = "a mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-            raise SettingsError("\n".join([f"the configuration has {count}:", *mistakes])) from None
+            raise SettingsError.of(mistakes) from None
 
 
 def _values(config: pulumi.Config) -> dict[str, Any]:

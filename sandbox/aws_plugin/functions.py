@@ -8,6 +8,7 @@ from typing import Any, Final
 import botocore.session
 
 from sandbox.aws_plugin.errors import PluginError, doing
+from sandbox.aws_plugin.lookups import get_bucket, get_key, get_records
 from sandbox.aws_plugin.session import Aws
 from sandbox.aws_plugin.shapes import tag_map
 from sandbox.aws_plugin.values import Properties
@@ -139,8 +140,11 @@ FUNCTIONS: Final[Mapping[str, Callable[[Aws, Properties], Properties]]] = {
     "aws:index/getCallerIdentity:getCallerIdentity": get_caller_identity,
     "aws:index/getPartition:getPartition": get_partition,
     "aws:index/getRegion:getRegion": get_region,
+    "aws:kms/getKey:getKey": get_key,
     "aws:lb/getHostedZoneId:getHostedZoneId": get_load_balancer_zone_id,
+    "aws:route53/getRecords:getRecords": get_records,
     "aws:route53/getZone:getZone": get_zone,
+    "aws:s3/getBucket:getBucket": get_bucket,
 }
 
 

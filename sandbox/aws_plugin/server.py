@@ -64,11 +64,23 @@ async def abort(context: grpc.aio.ServicerContext, error: BaseException) -> None
     await context.abort(code, message, (("grpc-status-details-bin", status.SerializeToString()),))
 
 
+class Servicer(ProviderServicer):
+    """The SDK's, that tells the engine of a resource which is gone as the providers in Go do: by nothing at all.
+
+    An empty state, which the SDK's makes of it, is one of a resource that exists.
+    """
+
+    async def Read(self, request: Any, context: Any) -> provider_pb2.ReadResponse:  # noqa: N802 (the protocol's name)
+        """What the resource is now."""
+        response = await super().Read(request, context)
+        return response if response.id else provider_pb2.ReadResponse()
+
+
 async def serve(engine_address: str) -> None:
     """Serve on a free loopback port, which is printed, until the engine ends."""
     server = grpc.aio.server(interceptors=[PlainErrors()], options=_GRPC_CHANNEL_OPTIONS)
     provider = AwsProvider()
-    servicer = ProviderServicer(sys.argv[1:], VERSION, provider, engine_address=engine_address)
+    servicer = Servicer(sys.argv[1:], VERSION, provider, engine_address=engine_address)
     provider_pb2_grpc.add_ResourceProviderServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     await server.start()

@@ -146,14 +146,18 @@ class RegistryStack:
         )
         self.operations = Operations.read(events)
         self._is_destroyable = is_destroyable
-        exported = json.loads(self._run("stack", "export", "--show-secrets", printed=False))
-        outputs = next(one for one in exported["deployment"]["resources"] if one["type"] == "pulumi:pulumi:Stack")
+        outputs = next(one for one in self.state() if one["type"] == "pulumi:pulumi:Stack")
         found = outputs["outputs"]
         self.secret_outputs = {name for name, value in found.items() if is_secret(value)}
         self.outputs = {
             name: json.loads(value["plaintext"]) if is_secret(value) else value for name, value in found.items()
         }
         return self.outputs
+
+    def state(self) -> list[dict[str, Any]]:
+        """The resources that the stack's state has, with their secrets."""
+        exported = json.loads(self._run("stack", "export", "--show-secrets", printed=False))
+        return exported["deployment"]["resources"]
 
     def preview(self, **settings: Any) -> dict[str, str]:
         """Run `pulumi preview` with these settings; return each operation that changes something, by resource.
@@ -177,12 +181,15 @@ class RegistryStack:
             self.destroy()
         self.sandbox.kubectl("delete", "namespace", self.name, "--wait=false")
 
-    def pulumi(self, *arguments: str) -> str:
-        """What the command on this stack prints. (The Automation API asks for secrets in plain text, always.)"""
+    def pulumi(self, *arguments: str, **environment: str) -> str:
+        """What the command on this stack prints. (The Automation API asks for secrets in plain text, always.)
+
+        `environment` is added to that of the sandbox's clients.
+        """
         command = ["pulumi", *arguments, "--stack", self.name]
-        done = subprocess.run(
-            command, cwd=self.project, env=self.sandbox.environment, capture_output=True, text=True, check=True
-        )
+        environment = self.sandbox.environment | environment
+        done = subprocess.run(command, cwd=self.project, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def crane(self) -> Crane:

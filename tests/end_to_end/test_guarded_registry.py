@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 import requests
 from botocore.exceptions import ClientError
 
+from sandbox.lifecycle import CHECKOUT
 from tests.end_to_end.images import pull, push
 from tests.end_to_end.registry_client import RegistryClient, digest_of
 from tests.end_to_end.registry_stack import RegistryStack
@@ -26,9 +29,30 @@ def kms_key(stack: RegistryStack) -> str:
 
 
 @pytest.fixture(scope="module")
-def settings(kms_key: str) -> dict[str, Any]:
+def certificate(stack: RegistryStack) -> Iterator[str]:
+    """The ARN of a certificate that somebody has requested, and proven by its record."""
+    acm, route53 = stack.sandbox.aws("acm"), stack.sandbox.aws("route53")
+    arn = acm.request_certificate(DomainName=stack.hostname, ValidationMethod="DNS")["CertificateArn"]
+    (option,) = acm.describe_certificate(CertificateArn=arn)["Certificate"]["DomainValidationOptions"]
+    proof = option["ResourceRecord"]
+    record = {"Name": proof["Name"], "Type": proof["Type"], "TTL": 60, "ResourceRecords": [{"Value": proof["Value"]}]}
+    zone = stack.sandbox.account.zone_id
+    for action in ("CREATE", "DELETE"):
+        changes = [{"Action": action, "ResourceRecordSet": record}]
+        route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": changes})
+        if action == "CREATE":
+            wait_for(
+                lambda: acm.describe_certificate(CertificateArn=arn)["Certificate"]["Status"] == "ISSUED",
+                "a certificate that is issued",
+            )
+            yield arn
+
+
+@pytest.fixture(scope="module")
+def settings(kms_key: str, certificate: str) -> dict[str, Any]:
     return {
-        "bucket": {"kmsKeyArn": kms_key, "versioning": True, "noncurrentVersionDays": 7},
+        "tls": certificate,
+        "bucket": {"name": "guarded-images", "kmsKeyArn": kms_key, "versioning": True, "noncurrentVersionDays": 7},
         "chunkSize": 5 * MEBIBYTE,
         "loadBalancer": {"internal": True, "allowedCidrs": [HERE], "idleTimeoutSeconds": 1200},
     }
@@ -43,6 +67,38 @@ def deployed(stack: RegistryStack, settings: dict[str, Any]) -> None:
 
 def client(stack: RegistryStack) -> RegistryClient:
     return RegistryClient(stack, stack.outputs["username"], stack.outputs["password"])
+
+
+def test_a_second_preview_has_nothing_to_say_of_what_the_settings_name(
+    stack: RegistryStack, settings: dict[str, Any]
+) -> None:
+    """Bucket, record and Service are there by now, and are the stack's own; key and certificate are in order."""
+    before = len(stack.output)
+    assert stack.preview(**settings) == {}
+    assert "warning" not in stack.output[before:]
+    assert "Diagnostics" not in stack.output[before:]
+
+
+def test_a_preview_needs_no_more_rights_in_aws_than_the_documents_list(stack: RegistryStack) -> None:
+    text = (CHECKOUT / "docs" / "operations.md").read_text()
+    (policy,) = (
+        block for block in re.findall(r"^```\n(.*?)^```", text, re.MULTILINE | re.DOTALL) if '"Action"' in block
+    )
+    iam = stack.sandbox.aws("iam")
+    iam.create_user(UserName="previewer")
+    iam.put_user_policy(UserName="previewer", PolicyName="preview", PolicyDocument=policy)
+    key = iam.create_access_key(UserName="previewer")["AccessKey"]
+    printed = stack.pulumi(
+        "preview",
+        "--non-interactive",
+        "--expect-no-changes",
+        AWS_ACCESS_KEY_ID=key["AccessKeyId"],
+        AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
+    )
+    assert "warning" not in printed
+    iam.delete_access_key(UserName="previewer", AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName="previewer", PolicyName="preview")
+    iam.delete_user(UserName="previewer")
 
 
 def test_the_pods_run_where_only_restricted_ones_may(stack: RegistryStack) -> None:

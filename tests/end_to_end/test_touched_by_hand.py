@@ -126,6 +126,17 @@ def test_a_deleted_secret_and_a_deleted_service_are_made_anew(stack: RegistrySta
     assert stack.balancer()["DNSName"] == ingress["hostname"]
 
 
+def test_a_record_that_was_made_but_is_not_in_the_state_is_the_stacks_if_it_leads_to_its_load_balancer(
+    stack: RegistryStack,
+) -> None:
+    """So it is after an update that was killed before it could note the record."""
+    (urn,) = (one["urn"] for one in stack.state() if one["urn"].endswith("::registry-record"))
+    stack.pulumi("state", "delete", urn, "--yes")
+    assert stack.preview(**SETTINGS) == {"registry-record": "create"}
+    stack.up(**SETTINGS)
+    assert stack.preview(**SETTINGS) == {}
+
+
 def refusal(stack: RegistryStack, namespace: str) -> str:
     """What `pulumi preview` says of what is in the way; it makes nothing."""
     with pytest.raises(automation.CommandError) as error:

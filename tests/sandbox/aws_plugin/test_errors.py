@@ -14,7 +14,7 @@ from pulumi.provider.experimental.server import ProviderServicer
 from pulumi.runtime.proto import provider_pb2, provider_pb2_grpc, status_pb2
 
 from sandbox.aws_plugin.errors import PluginError
-from sandbox.aws_plugin.server import PlainErrors
+from sandbox.aws_plugin.server import PlainErrors, Servicer
 from sandbox.aws_plugin.values import plain, wrap, wrap_map
 from tests.sandbox.aws_plugin.driver import BUCKET, POLICY, USER, USER_POLICY, Engine, PluginTest, Values, run, urn
 
@@ -46,6 +46,14 @@ async def _failure(method: str, engine: Engine, of: str, properties: Values) -> 
 
 
 class TestErrors(PluginTest):
+    def test_a_resource_that_is_gone_is_told_without_a_state(self, engine: Engine, aws: EmulatedAws) -> None:
+        """An empty state would be that of a resource which exists."""
+        servicer = Servicer([], "0.0.0", engine.provider, engine_address="")
+        for bucket, is_there in (aws.new_bucket(), True), ("no-such-bucket", False):
+            request = provider_pb2.ReadRequest(id=bucket, urn=urn(BUCKET, "res"))
+            answer = run(servicer.Read(request, None))
+            assert (answer.id, answer.HasField("properties")) == (bucket if is_there else "", is_there)
+
     def test_are_messages_without_a_traceback(self, engine: Engine) -> None:
         properties = engine.check(USER_POLICY, "res", {"user": "nobody", "policy": POLICY})
         _, message = asyncio.run(_failure("Create", engine, urn(USER_POLICY, "res"), properties))

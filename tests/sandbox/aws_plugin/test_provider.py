@@ -382,10 +382,21 @@ class TestPreview(PluginTest):
 
 
 class TestFunctions(PluginTest):
+    @pytest.fixture
+    def arguments(self, engine: Engine, domain: str, zone: str, bucket: str) -> dict[str, dict[str, Any]]:
+        return {
+            "getBucket": {"bucket": bucket},
+            "getKey": {"keyId": engine.create(KEY).id, "grantTokens": ["token"]},
+            "getRecords": {"zoneId": zone, "nameRegex": domain},
+            "getZone": {"name": domain},
+        }
+
     @pytest.mark.parametrize("token", sorted(FUNCTIONS))
-    def test_give_what_the_real_ones_give(self, engine: Engine, token: str, domain: str, zone: str) -> None:
-        args = {"name": domain} if token.endswith("getZone") else {}
-        assert engine.invoke(token, **args).keys() == function_schema(token).results
+    def test_give_what_the_real_ones_give(
+        self, engine: Engine, token: str, arguments: dict[str, dict[str, Any]]
+    ) -> None:
+        given = arguments.get(token.rpartition(":")[2], {})
+        assert engine.invoke(token, **given).keys() == function_schema(token).results
 
     def test_an_unknown_function_or_argument_is_refused(self, engine: Engine) -> None:
         with pytest.raises(PluginError, match="does not implement the function aws:ec2/getVpc:getVpc; it implements"):

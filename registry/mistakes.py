@@ -1,0 +1,154 @@
+"""What is wrong with the settings that only AWS knows: judged by what it answered, told as the settings' own. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from registry.aws_answers import Failure, Key, Record
+from registry.settings import Settings, told
+
+REASON_LENGTH = 300
+"""How many characters of a provider's reason are shown: errors of AWS have ids of requests at their ends."""
+
+
+class Judge:
+    """Words for the mistakes in `settings`.
+
+    Each method takes an answer of AWS and returns the mistake that it shows, or None. A `Failure` that shows no mistake
+    of the setting's (`denied`, `failed`) is None as well: see `unanswered`.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    def zone(self, answer: str | Failure) -> str | None:
+        """By the look-up of the hosted zone's name."""
+        name, kind = self._settings.zone, "private" if self._settings.private_zone else "public"
+        match answer:
+            case Failure("missing"):
+                return self._told(
+                    "zone",
+                    name,
+                    f"be a {kind} hosted zone of this AWS account, and there is none of that name",
+                    "name the zone that the hostname ends with, as aws route53 list-hosted-zones has it: "
+                    "pulumi config set zone NAME",
+                )
+            case Failure("several"):
+                return self._told(
+                    "zone",
+                    name,
+                    f"be the name of one {kind} hosted zone, and several have it",
+                    f"choose one: pulumi config set zoneId ID; the ids are in "
+                    f"aws route53 list-hosted-zones-by-name --dns-name {name}",
+                )
+            case Failure("denied", reason):
+                return self._told(
+                    "zone",
+                    name,
+                    f"be looked up, which AWS denies: {reason[:REASON_LENGTH]}",
+                    "have the rights that docs/operations.md lists for a preview, or give the zone by its id: "
+                    "pulumi config set zoneId ID",
+                )
+        return None
+
+    def zone_id(self, records: Sequence[Record] | Failure) -> str | None:
+        """By the look-up of records in the zone that the settings give by its id."""
+        if not isinstance(records, Failure) or records.kind != "missing":
+            return None
+        return self._told(
+            "zoneId",
+            self._settings.zone_id,
+            "be the id of a hosted zone of this AWS account, and there is none with it",
+            "take the id from aws route53 list-hosted-zones",
+        )
+
+    def record(self, others: Iterable[Record]) -> str | None:
+        """By the records of the hostname that are not the stack's; only those that stand in an address's way count."""
+        in_the_way = [record for record in others if record.type in ("A", "CNAME")]
+        if not in_the_way:
+            return None
+        record = in_the_way[0]
+        where = f"alias of {record.alias}" if record.alias else ", ".join(record.values)
+        return self._told(
+            "hostname",
+            self._settings.hostname,
+            f"have no record of anybody else's in the zone, and has one of type {record.type}: {where}",
+            "choose another hostname, or delete the record once nobody needs it",
+        )
+
+    def bucket(self, answer: str | Failure) -> str | None:
+        """By the look-up of the bucket's name, which no resource in the stack's state has."""
+        match answer:
+            case Failure("missing" | "failed"):
+                return None
+            case Failure("denied"):
+                found = "an account that does not show it to you has it"
+            case Failure():
+                found = "there is such a bucket, in another region"
+            case region:
+                found = f"there is such a bucket, in {region}, which this stack did not make"
+        name = self._settings.bucket.name
+        return self._told(
+            "bucket.name",
+            name,
+            f"be a name that no bucket has, in any account, and {found}",
+            "choose another, or leave it out: Pulumi then makes a unique one. If an update that was broken\n"
+            f"    off left it, it is empty: aws s3 rb s3://{name} deletes it, and nothing that holds an image",
+        )
+
+    def key(self, region: str, answer: Key | Failure | None) -> str | None:
+        """By the provider's region, and what KMS tells of the key, which is not asked of another region's (None)."""
+        arn = self._settings.bucket.kms_key_arn or ""
+        state = answer.state if isinstance(answer, Key) else None
+        if answer is None:
+            rule, remedy = f"be a key of the bucket's region, {region}", f"give the ARN of a key of {region}"
+        elif isinstance(answer, Failure):
+            if answer.kind != "missing":
+                return None
+            rule, remedy = "be a key that exists", f"take the ARN of one: aws kms list-keys --region {region}"
+        elif state != "Enabled":
+            rule = f"be a key that is enabled, and KMS calls it {state}"
+            cancel = f"aws kms cancel-key-deletion --key-id {arn}, then " if state == "PendingDeletion" else ""
+            remedy = f"{cancel}aws kms enable-key --key-id {arn}, or give another key"
+        elif (answer.spec, answer.usage) != ("SYMMETRIC_DEFAULT", "ENCRYPT_DECRYPT"):
+            rule = f"be a symmetric key for encryption, as S3 takes no other, and it is {answer.spec}, {answer.usage}"
+            remedy = "give a key that aws kms create-key makes without further options"
+        else:
+            return None
+        return self._told("bucket.kmsKeyArn", arn, rule, remedy)
+
+    def certificate(self, region: str, status: str | None) -> str | None:
+        """By the provider's region, and the certificate's status, which is not asked of another region's (None)."""
+        arn = self._settings.tls
+        if status is None:
+            rule = f"be a certificate of the load balancer's region, {region}"
+            remedy = f"request or import one there, and give its ARN: aws acm list-certificates --region {region}"
+        elif status != "ISSUED":
+            rule = f"be a certificate that is issued, and ACM calls it {status}"
+            remedy = f"aws acm describe-certificate --certificate-arn {arn} says what it waits for; or give another"
+        else:
+            return None
+        return self._told("tls", arn, rule, remedy)
+
+    def unanswered(self, asked: dict[str, object]) -> tuple[list[str], list[str]]:
+        """Of the answers by the setting that they are about, what was not answered: mistakes, and warnings.
+
+        A question that one has not the right to ask is a warning: the update may well have the rights that it needs.
+        """
+        failures = {setting: answer for setting, answer in asked.items() if isinstance(answer, Failure)}
+        warnings = [
+            f"{setting} was not looked up, as AWS denies it: {answer.reason[:REASON_LENGTH]}. "
+            "docs/operations.md lists the rights that a preview needs"
+            for setting, answer in failures.items()
+            if answer.kind == "denied"
+        ]
+        reasons = {answer.reason: setting for setting, answer in failures.items() if answer.kind == "failed"}
+        mistakes = [
+            f"  AWS gave no answer about {setting}: {reason[:REASON_LENGTH]}.\n"
+            "    Remedy: see that aws sts get-caller-identity works with this stack's credentials and aws:region"
+            for reason, setting in reasons.items()
+        ]
+        return mistakes, warnings
+
+    def _told(self, setting: str, value: object, rule: str, remedy: str) -> str:
+        return told(setting, value, rule, remedy)

@@ -1,0 +1,158 @@
+"""Surroundings: what the stack finds in AWS, looked up before anything is made there."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import pulumi
+
+from registry import aws_reads, stack_state
+from registry.aws_answers import Failure, Record
+from registry.mistakes import Judge
+from registry.ownership import Ownership
+from registry.settings import Settings, SettingsError
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the settings lead to in AWS.
+
+    `zone_id` is the hosted zone's. `adopts_record`: the hostname's record leads to this stack's load balancer already,
+    but the state does not have it, so it is to be taken over.
+    """
+
+    zone_id: str
+    adopts_record: bool = False
+
+    @classmethod
+    def find(cls, settings: Settings, ownership: Ownership) -> Self:
+        """Look at what the settings name, by reads only.
+
+        Raises SettingsError, with every mistake that AWS and (by `ownership`) the cluster know, all at once.
+        """
+        look = _Look(settings, ownership)
+        zone_id = look.at_zone()
+        adopts_record = look.at_record(zone_id) if zone_id else False
+        look.at_bucket()
+        certificate = look.at_region()
+        unanswered, warnings = look.judge.unanswered(look.answers)
+        mistakes = [*ownership.mistakes, *look.mistakes, *unanswered]
+        error = SettingsError.of(mistakes, ownership.cluster) if mistakes else None
+        if certificate:
+            if error:  # to be told even if there is no such certificate, which ends the program
+                pulumi.log.error(str(error))
+            error = look.at_certificate(*certificate) or (SystemExit(1) if error else None)
+        if error:
+            raise error
+        for warning in warnings:
+            pulumi.log.warn(warning)
+        return cls(zone_id or "", adopts_record)
+
+
+class _Look:
+    """One look at each thing; `mistakes` are those that it showed, `answers` what AWS said, by setting."""
+
+    def __init__(self, settings: Settings, ownership: Ownership) -> None:
+        self.judge = Judge(settings)
+        self.mistakes: list[str] = []
+        self.answers: dict[str, object] = {}
+        self._settings = settings
+        self._ownership = ownership
+
+    def at_zone(self) -> str | None:
+        """The id of the hosted zone, if there is one."""
+        settings = self._settings
+        if settings.zone_id:
+            return settings.zone_id
+        found = aws_reads.zone_id(settings.zone, private=settings.private_zone)
+        self._note(self.judge.zone(found))
+        if isinstance(found, str):
+            return found
+        if found.kind == "failed":
+            self.answers["zone"] = found
+        return None
+
+    def at_record(self, zone_id: str) -> bool:
+        """Whether the hostname's record is the stack's though its state does not have it.
+
+        The stack's own is what its state has, even of an update that was broken off. If it was broken off between the
+        making and the noting, it is the record that leads to the load balancer of the stack's Service, of which the
+        Service's mark says whose it is, or to that of its last outputs. Any other is somebody else's.
+        """
+        found = aws_reads.records(zone_id, self._settings.hostname)
+        if self._settings.zone_id:
+            self._note(self.judge.zone_id(found))
+        if isinstance(found, Failure):
+            self.answers["hostname"] = found
+            return False
+        if not found or any(
+            (record["zoneId"], record["name"], record["type"]) == (zone_id, self._settings.hostname, "A")
+            for record in self._in_state("aws:route53/record:Record")
+        ):
+            return False
+        own = [one for one in found if one.type == "A" and self._leads_here(one)]
+        self._note(self.judge.record(one for one in found if one not in own))
+        return bool(own)
+
+    def at_bucket(self) -> None:
+        """The bucket of a name that the settings give.
+
+        The stack's own is what its state has, even of an update that was broken off. One that was made, but not noted
+        any more, is told like a stranger's: AWS would refuse to make it again, too.
+        """
+        name = self._settings.bucket.name
+        found = aws_reads.bucket_region(name) if name else None
+        if found is None or (isinstance(found, Failure) and found.kind == "missing"):
+            return
+        if name in [bucket.get("bucket") for bucket in self._in_state("aws:s3/bucket:Bucket")]:
+            return
+        self._note(self.judge.bucket(found))
+        if isinstance(found, Failure) and found.kind == "failed":
+            self.answers["bucket.name"] = found
+
+    def at_region(self) -> tuple[str, str] | None:
+        """The regions of the certificate and the key that the settings give, and the key; the stack makes neither.
+
+        Returns the certificate and its region if it is to be looked at.
+        """
+        certificate, key = self._settings.tls, self._settings.bucket.kms_key_arn
+        # IAM, which has certificates too, is in no region.
+        certificate = certificate if ":acm:" in certificate else None
+        if not key and not certificate:
+            return None
+        region = aws_reads.region()
+        if isinstance(region, Failure):
+            self.answers["bucket.kmsKeyArn" if key else "tls"] = region
+            return None
+        if key:
+            found = aws_reads.key(key) if _region(key) == region else None
+            self.answers["bucket.kmsKeyArn"] = found
+            self._note(self.judge.key(region, found))
+        if certificate and _region(certificate) != region:
+            self._note(self.judge.certificate(region, None))
+            return None
+        return (certificate, region) if certificate else None
+
+    def at_certificate(self, arn: str, region: str) -> SettingsError | None:
+        """The certificate's mistake. If there is no such certificate, the engine tells it, and ends the program."""
+        status = aws_reads.certificate_status(arn, "tls")
+        mistake = self.judge.certificate(region, status)
+        return SettingsError.of([mistake]) if mistake else None
+
+    def _leads_here(self, record: Record) -> bool:
+        hostnames = {*self._ownership.load_balancer_hostnames, stack_state.last_outputs().get("loadBalancerHostname")}
+        # What the console makes has a prefix that changes nothing.
+        return record.alias is not None and record.alias.lower().removeprefix("dualstack.") in hostnames
+
+    def _in_state(self, type_: str) -> list[dict[str, object]]:
+        return [dict(one) for one in stack_state.resources(type_)] if self._ownership.has_state else []
+
+    def _note(self, mistake: str | None) -> None:
+        if mistake:
+            self.mistakes.append(mistake)
+
+
+def _region(arn: str) -> str:
+    """The region in an ARN."""
+    return arn.split(":")[3]
