@@ -1,10 +1,15 @@
-"""The loopback networks of the tests' sandboxes, N of 127.N.0.0/16: each worker of pytest-xdist has ten of its own."""
+"""The loopback networks of the tests' sandboxes, N of 127.N.0.0/16: each worker of pytest-xdist has ten of its own.
+
+They begin at TEST_NETWORKS, so that another run can be made beside one.
+"""
 
 from __future__ import annotations
 
 import os
 
-_FIRST = 100 + 10 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+_FIRST = int(os.environ.get("TEST_NETWORKS", "100")) + 10 * int(
+    os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+)
 """Without workers, those of the first."""
 
 END_TO_END = _FIRST
