@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import ssl
 from pathlib import Path
 
+import certifi
 from trustme import CA, LeafCert
 
 from sandbox.layout import Layout
@@ -47,6 +49,14 @@ class Authority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.issue(*names).configure_cert(context)
         return context
+
+
+def write_trusted(layout: Layout) -> None:
+    """Write `Layout.trusted_certificates`: what pip trusts outside a sandbox, and the authority of `layout`."""
+    system = ssl.get_default_verify_paths().openssl_cafile
+    public = os.environ.get("PIP_CERT") or (system if Path(system).is_file() else certifi.where())
+    trusted = [Path(public).read_bytes(), layout.authority_certificate.read_bytes()]
+    _write(layout.trusted_certificates, b"\n".join(trusted), mode=0o644)
 
 
 def write(leaf: LeafCert, certificate: Path, key: Path) -> None:

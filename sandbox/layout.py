@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import ssl
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -141,6 +140,11 @@ class Layout:
         return self.authority_directory / "ca.pem"
 
     @property
+    def trusted_certificates(self) -> Path:
+        """The same, and the public authorities, for what reaches the package index too."""
+        return self.authority_directory / "trusted.pem"
+
+    @property
     def tools(self) -> Path:
         """A link to the directory of the tools with which the sandbox was started."""
         return self.directory / "tools"
@@ -178,7 +182,6 @@ class Layout:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             # The language host asks pip for the installed packages, which would look for its own next release first.
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
-            "PIP_CERT": _public_authorities(),
             "KUBECONFIG": str(self.kubeconfig),
             "DOCKER_CONFIG": str(self.directory / "docker"),
             # By TLS, as the bucket's policy asks of everyone.
@@ -187,7 +190,7 @@ class Layout:
             "AWS_CA_BUNDLE": authority,
             "SSL_CERT_FILE": authority,
             "CURL_CA_BUNDLE": authority,
-            "REQUESTS_CA_BUNDLE": authority,
+            "REQUESTS_CA_BUNDLE": str(self.trusted_certificates),  # pip is built on it, and wants PyPI
             "AWS_REGION": REGION,
             "AWS_DEFAULT_REGION": REGION,
             "AWS_ACCESS_KEY_ID": account.access_key_id,
@@ -199,12 +202,3 @@ class Layout:
             "no_proxy": direct,
             "NO_PROXY": direct,
         }
-
-
-def _public_authorities() -> str:
-    """The file with the authorities that pip trusts outside a sandbox."""
-    # Imported here, as this module is read before anything is installed.
-    import certifi  # noqa: PLC0415
-
-    system = ssl.get_default_verify_paths().openssl_cafile
-    return os.environ.get("PIP_CERT") or (system if Path(system).is_file() else certifi.where())

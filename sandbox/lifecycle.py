@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from sandbox import authority
 from sandbox.cluster.control_plane import Cluster
 from sandbox.layout import Account, Layout
 from sandbox.plugins import lay_plugins
@@ -55,6 +56,7 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
         cluster.start()
         wait_until(layout.account_file.exists, READY_SECONDS, "the emulated AWS", layout=layout, name="aws")
     account = Account.load(layout.account_file)
+    authority.write_trusted(layout)
     with steps.step("node, load balancer data path"):
         _start_module(layout, "node", "--images", str(tools.images))
         _start_module(layout, "edge")

@@ -11,6 +11,7 @@ import subprocess
 import tarfile
 from base64 import b64decode
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -110,22 +111,40 @@ def test_every_command_of_the_blocks_is_followed_here_or_where_the_sandbox_is_te
     assert sorted([*followed, *commands(README, IN_THE_SANDBOX)]) == sorted(commands(README))
 
 
-def test_the_way_to_aws_ends_with_a_registry(reader: Reader, sandbox: Sandbox) -> None:
-    first, *others = commands(README, "## Deploy it")
-    assert first == "pulumi install"
+@dataclass(frozen=True)
+class Deployed:
+    """What the way to AWS showed and left: `new` has what is new in the project's root after each of its commands."""
+
+    shown: list[str]
+    new: list[set[str]]
+
+
+@pytest.fixture(scope="module")
+def deployed(reader: Reader, sandbox: Sandbox) -> Deployed:
+    """All else needs it: without a stack, Pulumi would ask for one."""
     before = root(reader)
-    reader.run(first)
-    assert root(reader) - before == {".venv"}
-    shown = [reader.run(command) for command in others][-1]
-    assert re.search(r"Resources:\s+\+ \d+ created", shown)
-    assert f"https://{HOSTNAME}" in shown
-    assert root(reader) - before == {".venv"}
+    followed = Deployed([], [])
+    for command in commands(README, "## Deploy it"):
+        followed.shown.append(reader.run(command))
+        followed.new.append(root(reader) - before)
+    settle(sandbox)
+    return followed
+
+
+def test_the_way_to_aws_ends_with_a_registry(reader: Reader, deployed: Deployed) -> None:
+    assert re.search(r"Resources:\s+\+ \d+ created", deployed.shown[-1])
+    assert f"https://{HOSTNAME}" in deployed.shown[-1]
     settings = yaml.safe_load((reader.directory / "Pulumi.prod.yaml").read_text())["config"]
     assert settings["kubernetes:context"] == "sandbox"
 
 
-def test_the_first_image_is_pushed(reader: Reader, sandbox: Sandbox) -> None:
-    settle(sandbox)
+def test_pulumi_install_makes_the_virtual_environment_and_nothing_else(deployed: Deployed) -> None:
+    assert commands(README, "## Deploy it")[0] == "pulumi install"
+    assert deployed.new == [{".venv"}] * len(deployed.new)
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_first_image_is_pushed(reader: Reader) -> None:
     first, *others = commands(README, "### Your first image")
     for command in (first, *others):
         reader.run(command)
@@ -135,6 +154,7 @@ def test_the_first_image_is_pushed(reader: Reader, sandbox: Sandbox) -> None:
     assert reader.run("pulumi stack output loginCommand").strip() == first
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_colleague_pulls_with_a_password_of_their_own(reader: Reader, sandbox: Sandbox) -> None:
     *giving, log_in, pull = commands(README, "### A colleague's laptop")
     passwords = json.loads([reader.run(command) for command in giving][-1])
@@ -153,6 +173,7 @@ def test_a_colleague_pulls_with_a_password_of_their_own(reader: Reader, sandbox:
             assert "./endpoint.py" in files.getnames()
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_ci_job_pushes_with_what_its_secret_store_has(reader: Reader) -> None:
     for command in commands(README, "### A CI job"):
         reader.run(command)
@@ -162,6 +183,7 @@ def test_a_ci_job_pushes_with_what_its_secret_store_has(reader: Reader) -> None:
     assert crane(reader, "digest", image) == crane(reader, "digest", "--tarball", str(in_file(reader, image)))
 
 
+@pytest.mark.usefixtures("deployed")
 def test_a_cluster_gets_a_secret_to_pull_with(reader: Reader, sandbox: Sandbox) -> None:
     (command,) = commands(README, "### A cluster")
     reader.run(command)
@@ -173,6 +195,7 @@ def test_a_cluster_gets_a_secret_to_pull_with(reader: Reader, sandbox: Sandbox) 
     assert reader.run("pulumi stack output pullSecretCommand").strip() == command
 
 
+@pytest.mark.usefixtures("deployed")
 def test_the_teardown_of_the_operations_page_leaves_nothing(reader: Reader, sandbox: Sandbox) -> None:
     bucket = reader.run("pulumi stack output bucketName").strip()
     for command in commands(OPERATIONS, "## Tear down"):

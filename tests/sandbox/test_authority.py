@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import trustme
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from trustme import LeafCert
@@ -115,3 +116,26 @@ def test_processes_that_open_a_new_authority_at_once_agree_on_it(layout: Layout)
     assert len(opened) == 8
     for each in opened:
         certificate(each.issue("a.sandbox.test")).verify_directly_issued_by(issuer)
+
+
+def test_what_reaches_the_package_index_trusts_the_public_authorities_too(
+    layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = Authority.open(layout)
+    (public := tmp_path / "public.pem").write_bytes(trustme.CA(organization_name="public").cert_pem.bytes())
+    monkeypatch.setenv("PIP_CERT", str(public))
+    authority.write_trusted(layout)
+    trusted = x509.load_pem_x509_certificates(layout.trusted_certificates.read_bytes())
+    assert [one.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)[0].value for one in trusted] == [
+        "public",
+        authority.ORGANIZATION,
+    ]
+    certificate(opened.issue("a.sandbox.test")).verify_directly_issued_by(trusted[1])
+
+
+def test_public_authorities_are_known_without_a_setting(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    Authority.open(layout)
+    monkeypatch.delenv("PIP_CERT", raising=False)
+    authority.write_trusted(layout)
+    context = ssl.create_default_context(cafile=layout.trusted_certificates)
+    assert context.cert_store_stats()["x509_ca"] > 50
