@@ -15,8 +15,9 @@ import aiohttp
 from kubernetes_asyncio.client import ApiException, V1Container, V1Pod, V1Probe
 
 from sandbox.node import probes
+from sandbox.node.image_user import home
 from sandbox.node.images import CA_BUNDLE, ImageNotFoundError, Images, InvalidImageNameError
-from sandbox.node.pod_environment import ContainerConfigError, command, environment, home, kept_capabilities, user
+from sandbox.node.pod_environment import ContainerConfigError, command, environment, kept_capabilities, user
 from sandbox.node.pod_files import PodFiles
 from sandbox.node.pod_network import PodNetwork
 from sandbox.node.pod_status import CREATING, ContainerState, now

@@ -10,7 +10,6 @@ import base64
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from kubernetes_asyncio.client import V1Container, V1EnvVar, V1ObjectFieldSelector, V1Pod, V1Service
@@ -231,15 +230,6 @@ def user(pod: V1Pod, container: V1Container, image: ImageConfig) -> tuple[int, i
             f'{rule} (pod: "{meta.name}_{meta.namespace}({meta.uid})", container: {container.name})'
         )
     return uid, first("run_as_group") or 0
-
-
-def home(rootfs: Path, uid: int) -> str:
-    """Return the home directory of `uid` by the image's /etc/passwd, or `/`, as container runtimes do."""
-    try:
-        users = [line.split(":") for line in (rootfs / "etc/passwd").read_text().splitlines()]
-    except FileNotFoundError:
-        return "/"
-    return next((fields[5] for fields in users if fields[2] == str(uid)), "/")
 
 
 def kept_capabilities(container: V1Container) -> frozenset[str]:

@@ -21,6 +21,7 @@ from tests.sandbox.node.pods import UID, api_object, pod
 IMAGE = ImageConfig(
     references=["registry:3.1.1"],
     digest="sha256:" + "0" * 64,
+    size=1,
     entrypoint=["registry"],
     cmd=["serve", "/etc/distribution/config.yml"],
     env={"PATH": "/bin", "OTEL_TRACES_EXPORTER": "none"},
