@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -97,7 +98,7 @@ class PulledImages(Images):
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         directory.chmod(0o700)
         shutil.rmtree(self._arriving, ignore_errors=True)  # of a process that was killed
-        self._arriving.mkdir(mode=0o700)
+        self._arriving.mkdir(mode=0o700, exist_ok=True)
 
     def all(self) -> list[Image]:
         """Return all images."""
@@ -136,7 +137,8 @@ class PulledImages(Images):
         base = repository(name)
         with self._client(full_name(base).partition("/")[0], credentials) as crane:
             asked = f"{base}@{digest}" if digest else name
-            found = crane("digest", "--", full_name(asked))
+            # Not `crane digest`, whose HEAD request brings no reason why it fails.
+            found = f"sha256:{hashlib.sha256(crane('manifest', '--', full_name(asked))).hexdigest()}"
             with self._lock:
                 lock = self._digest_locks.setdefault(found, threading.Lock())
             with lock:
@@ -188,21 +190,21 @@ class _Crane:
     directory: Path
     credentials: Credentials
 
-    def __call__(self, *arguments: str) -> str:
+    def __call__(self, *arguments: str) -> bytes:
         """Run it and return what it prints. Raises PullError."""
         command = [str(self.program), *arguments]
         try:
             done = subprocess.run(
-                command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                errors="replace", timeout=PULL_SECONDS, check=False,
+                command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=PULL_SECONDS,
+                check=False,
             )  # fmt: skip
         except OSError as error:
             raise PullError(f"{self.program}: {error.strerror}") from error
         except subprocess.TimeoutExpired:
             raise PullError(f"crane {arguments[0]}: not done within {PULL_SECONDS:g} s") from None
         if done.returncode:
-            raise PullError(self.credentials.redact(reason(done.stderr)))
-        return done.stdout.strip()
+            raise PullError(self.credentials.redact(reason(done.stderr.decode(errors="replace"))))
+        return done.stdout
 
 
 def reason(output: str) -> str:

@@ -119,7 +119,7 @@ def test_nothing_secret_is_shown() -> None:
     ("output", "expected"),
     [
         (
-            "2026/01/01 HEAD request failed: x\nError: GET https://h/v2/: UNAUTHORIZED: a\n",
+            "2026/01/01 warning\nError: GET https://h/v2/: UNAUTHORIZED: a\n",
             "GET https://h/v2/: UNAUTHORIZED: a",
         ),
         ("Error: one\nline\n", "one line"),
@@ -159,7 +159,7 @@ def test_credentials_are_in_no_argument_and_in_a_private_file_that_goes(
     with pytest.raises(PullError) as raised:
         images.pull("host.test/app:1", SECRETS)
     assert str(raised.value) == "denied REDACTED"
-    assert (seen / "arguments").read_text().split() == ["digest", "--", "host.test/app:1"]
+    assert (seen / "arguments").read_text().split() == ["manifest", "--", "host.test/app:1"]
     assert json.loads((seen / "config").read_text())["auths"]["host.test"]["password"] == "pass-word"
     assert (seen / "modes").read_text().split() == ["700", "600"]
     given = dict(line.split("=", 1) for line in (seen / "environment").read_text().splitlines())

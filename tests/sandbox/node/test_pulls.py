@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -24,6 +25,7 @@ from sandbox.tools.build import Toolchain
 from sandbox.tools.pins import go_platform
 from tests import networks
 from tests.end_to_end.images import push, push_program
+from tests.sandbox.edge.world import CA, HOST, HTTPS, World
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
 pytestmark = pytest.mark.sandbox
@@ -220,6 +222,20 @@ def test_what_can_not_be_reached_is_told_and_works_when_it_can(
     assert images.pull(name, ALICE).config.digest == digest
     with pytest.raises(PullError, match=r"proxyconnect tcp: dial tcp .*: connect: connection refused"):
         images.pull("no.such.host.test/app:1", ALICE)
+
+
+@pytest.mark.asyncio
+async def test_what_is_missing_on_the_way_through_the_edge_is_named(
+    world: World, tools: Toolchain, tmp_path: Path
+) -> None:
+    CA.cert_pem.write_to_path(tmp_path / "ca.pem")
+    environment = {"HTTPS_PROXY": world.url, "SSL_CERT_FILE": str(tmp_path / "ca.pem")}
+    images = PulledImages(tmp_path / "images", tools.binaries / "crane", environment)
+    with pytest.raises(PullError, match=f"no A record for {HOST} in hosted zone"):
+        await asyncio.to_thread(images.pull, f"{HOST}/app:1", ALICE)
+    world.route(HTTPS)
+    with pytest.raises(PullError, match=f"https://{HOST}/v2/: unexpected status code 502 Bad Gateway"):
+        await asyncio.to_thread(images.pull, f"{HOST}/app:1", ALICE)
 
 
 def test_a_certificate_of_nobody_known_is_refused(registry: Registry, tmp_path: Path) -> None:
