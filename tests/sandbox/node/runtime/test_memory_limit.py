@@ -159,4 +159,4 @@ def test_a_real_container_that_takes_more_and_more_is_noticed_and_can_be_ended(
     MemoryWatch().watch(first.pid, PREPARED, end)
     assert psutil.wait_procs([first], timeout=PATIENCE_SECONDS)[1] == []
     (used,) = told
-    assert PREPARED < used < 1024 * MEBIBYTE
+    assert used > PREPARED
