@@ -56,7 +56,7 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
         wait_until(layout.account_file.exists, READY_SECONDS, "the emulated AWS", layout=layout, name="aws")
     account = Account.load(layout.account_file)
     with steps.step("node, load balancer data path"):
-        _start_module(layout, "node", "--images", str(tools.images))
+        _start_module(layout, "node", "--images", str(tools.images), "--tools", str(tools.binaries))
         _start_module(layout, "edge")
         environment = os.environ | layout.client_environment(account, tools.binaries)
         lay_plugins(Path(environment["PULUMI_HOME"]), tools)

@@ -46,6 +46,7 @@ LONGEST = (
     "test_engine.py",
     "test_sandbox_command.py",
     "test_node.py",
+    "test_kubelet.py",
     "test_guarded_registry.py",
 )
 """The files that take minutes: workers take a file at a time, these first, so that none is left alone at the end."""

@@ -71,6 +71,8 @@ class MemoryWatch:
             used = excess(pids, container.limit, self._proc)
             if used or not pids:
                 with self._changed:
+                    if container not in self._watched:  # another thread was quicker
+                        continue
                     self._watched.remove(container)
             if used:
                 container.exceeded(used)

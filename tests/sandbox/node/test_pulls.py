@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-import socket
-import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
 from pathlib import Path
 
-import bcrypt
 import pytest
 
-from sandbox import authority
-from sandbox.authority import Authority
-from sandbox.demonstration import Crane
-from sandbox.layout import Account, Layout
+from sandbox.layout import Layout
 from sandbox.node.images import Image, ImageNotFoundError
 from sandbox.node.pulled_images import Credentials, PulledImages, PullError
 from sandbox.tools.build import Toolchain
@@ -26,69 +19,10 @@ from sandbox.tools.pins import go_platform
 from tests import networks
 from tests.end_to_end.images import push, push_program
 from tests.sandbox.edge.world import CA, HOST, HTTPS, World
-from tests.waiting import PATIENCE_SECONDS, wait_for
+from tests.sandbox.node.served_registry import ALICE, EVE, Registry
+from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.sandbox
-
-PORT = 5000
-ALICE = Credentials(username="alice", password="correct-horse")
-EVE = Credentials(username="alice", password="wrong-horse")
-NO_ACCOUNT = Account(**dict.fromkeys((field.name for field in fields(Account)), ""))
-
-
-@dataclass
-class Registry:
-    """The registry, its files in `directory`."""
-
-    layout: Layout
-    tools: Toolchain
-    directory: Path
-
-    def __post_init__(self) -> None:
-        self.host = f"{self.layout.address}:{PORT}"
-        self.environment = self.layout.client_environment(NO_ACCOUNT, self.tools.binaries)
-        self.crane = Crane(self.layout, NO_ACCOUNT, self.tools.binaries)
-        self.log = self.directory / "registry.log"
-        authority.write(Authority.open(self.layout).issue(self.layout.address), self.pem, self.key)
-        hashed = bcrypt.hashpw(ALICE.password.encode(), bcrypt.gensalt(4)).decode()
-        (self.directory / "users").write_text(f"{ALICE.username}:{hashed}\n")
-        self.start()
-
-    @property
-    def pem(self) -> Path:
-        return self.directory / "registry.pem"
-
-    @property
-    def key(self) -> Path:
-        return self.directory / "registry.key"
-
-    def start(self) -> None:
-        config = self.directory / "config.yml"
-        config.write_text(
-            f"version: 0.1\nstorage: {{filesystem: {{rootdirectory: {self.directory}/storage}}}}\n"
-            f"http: {{addr: '{self.host}', tls: {{certificate: {self.pem}, key: {self.key}}}}}\n"
-            f"auth: {{htpasswd: {{realm: registry, path: {self.directory}/users}}}}\n"
-        )
-        binary = self.tools.images / "registry-3.1.2/rootfs/bin/registry"
-        with self.log.open("ab") as log:
-            environment = {"OTEL_TRACES_EXPORTER": "none"}
-            self.process = subprocess.Popen([binary, "serve", config], env=environment, stdout=log, stderr=log)
-
-        def answers() -> bool:
-            assert self.process.poll() is None, self.log.read_text()
-            with socket.socket() as probe:
-                return probe.connect_ex((self.layout.address, PORT)) == 0
-
-        wait_for(answers, "registry")
-        self.crane.log_in(self.host, ALICE.username, ALICE.password)
-
-    def stop(self) -> None:
-        self.process.kill()
-        self.process.wait(PATIENCE_SECONDS)
-
-    def blob(self, digest: str) -> Path:
-        hexadecimal = digest.partition(":")[2]
-        return self.directory / "storage/docker/registry/v2/blobs/sha256" / hexadecimal[:2] / hexadecimal / "data"
 
 
 @pytest.fixture(scope="module")
