@@ -6,7 +6,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
 WORKERS ?= 4
 
-.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade bench format stubs tools-archive
+.PHONY: help machine sandbox sandbox-down env unit types unit-tests test node-tests upgrade bench format stubs tools-archive
 
 help:  ## what there is to make
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/' | expand -t 18
@@ -38,6 +38,10 @@ unit-tests: $(VENV)/installed
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools
 	$(BIN)/pytest -m sandbox --numprocesses=$(WORKERS)
+
+node-tests: $(VENV)/installed  ## the node's tests as an ordinary user, also when root runs make
+	$(BIN)/python -m sandbox tools
+	$(BIN)/python -m tests.ordinary_user $(BIN)/pytest -p no:cacheprovider tests/sandbox/node
 
 upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of that commit comes along, under pulls and pushes
 	@$(BIN)/python -m tests.upgrade --from "$(FROM)"
