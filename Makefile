@@ -6,7 +6,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
 WORKERS ?= 4
 
-.PHONY: help machine sandbox sandbox-down env unit types unit-tests test upgrade bench format tools-archive docs
+.PHONY: help machine sandbox sandbox-down env unit types unit-tests test node-tests upgrade bench format stubs tools-archive docs
 
 help:  ## what there is to make
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/' | expand -t 18
@@ -39,6 +39,10 @@ test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools
 	$(BIN)/pytest -m sandbox --numprocesses=$(WORKERS)
 
+node-tests: $(VENV)/installed  ## the node's tests as an ordinary user, also when root runs make
+	$(BIN)/python -m sandbox tools
+	$(BIN)/python -m tests.ordinary_user $(BIN)/pytest -p no:cacheprovider tests/sandbox/node
+
 upgrade: $(VENV)/installed  ## make upgrade FROM=<commit or tag>: a stack of that commit comes along, under pulls and pushes
 	@$(BIN)/python -m tests.upgrade --from "$(FROM)"
 
@@ -51,6 +55,13 @@ docs: $(VENV)/installed  ## docs/settings.md and the README's table of settings,
 format: $(VENV)/installed  ## format the code, and mend what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The newest grpcio-tools whose protobuf Pulumi's SDK takes.
+STUBS := sandbox/node/cri/stubs
+stubs: $(VENV)/installed  ## the CRI's Python stubs, from the api.proto of the cluster's release
+	$(BIN)/uv tool run --from grpcio-tools==1.81.1 python-grpc-tools-protoc --python_out=. --pyi_out=. --grpc_python_out=. \
+		-I$(STUBS)=$$(cd sandbox/tools/engine && go list -m -f '{{.Dir}}' k8s.io/cri-api)/pkg/apis/runtime/v1 \
+		$(STUBS)/api.proto
 
 tools-archive: $(VENV)/installed  ## the built tools in a file, which SANDBOX_TOOLS=FILE takes in place of building them
 	@$(BIN)/python -m sandbox tools-archive

@@ -67,7 +67,7 @@ def _status(layout: Layout) -> None:
     if not processes:
         sys.exit("the sandbox is down")
     print(f"\nAWS {layout.cloud_url}\nKubernetes {layout.kubernetes_url}\nHTTP proxy {layout.edge_url}")
-    print(f"logs {layout.logs}\ncontainers' logs {layout.pods}")
+    print(f"logs {layout.logs}\ncontainers' logs {layout.container_logs}")
 
 
 def _env(layout: Layout) -> None:

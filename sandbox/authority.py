@@ -32,8 +32,8 @@ class Authority:
             fcntl.flock(lock, fcntl.LOCK_EX)
             if not certificate.exists():
                 ca = CA(organization_name=ORGANIZATION, organization_unit_name=f"Sandbox {layout.name}")
-                _write(key, ca.private_key_pem.bytes(), mode=0o600)
-                _write(certificate, ca.cert_pem.bytes(), mode=0o644)
+                write_file(key, ca.private_key_pem.bytes(), mode=0o600)
+                write_file(certificate, ca.cert_pem.bytes(), mode=0o644)
         return cls(CA.from_pem(certificate.read_bytes(), key.read_bytes()))
 
     def issue(self, *names: str, common_name: str | None = None, organization: str | None = None) -> LeafCert:
@@ -56,17 +56,17 @@ def write_trusted(layout: Layout) -> None:
     system = ssl.get_default_verify_paths().openssl_cafile
     public = os.environ.get("PIP_CERT") or (system if Path(system).is_file() else certifi.where())
     trusted = [Path(public).read_bytes(), layout.authority_certificate.read_bytes()]
-    _write(layout.trusted_certificates, b"\n".join(trusted), mode=0o644)
+    write_file(layout.trusted_certificates, b"\n".join(trusted), mode=0o644)
 
 
 def write(leaf: LeafCert, certificate: Path, key: Path) -> None:
     """Write the PEM chain of `leaf` to `certificate` and its PEM private key, owner only, to `key`."""
-    _write(key, leaf.private_key_pem.bytes(), mode=0o600)
-    _write(certificate, b"".join(pem.bytes() for pem in leaf.cert_chain_pems), mode=0o644)
+    write_file(key, leaf.private_key_pem.bytes(), mode=0o600)
+    write_file(certificate, b"".join(pem.bytes() for pem in leaf.cert_chain_pems), mode=0o644)
 
 
-def _write(path: Path, content: bytes, *, mode: int) -> None:
-    """Write the file whole or not at all."""
+def write_file(path: Path, content: bytes, *, mode: int) -> None:
+    """Write the file with the permissions `mode`, whole or not at all."""
     new = path.with_name(path.name + ".new")
     new.unlink(missing_ok=True)
     new.touch(mode=mode)

@@ -25,12 +25,13 @@ PORTS = {
     3128: "the edge",
     2379: "etcd",
     2380: "etcd",
-    10250: "the node",
     10257: "kube-controller-manager",
     10258: "aws-cloud-controller-manager",
     10259: "kube-scheduler",
 }
 """The ports that a sandbox takes of `Layout.address`, and what listens there."""
+NODE_TUNNEL = "node.sock"
+"""The Unix socket, in `Layout.directory`, by which the API server reaches the node's network: an HTTP CONNECT proxy."""
 PASSPHRASE = "sandbox"  # noqa: S105 (said below)
 """Encrypts the secrets in the state of sandbox stacks, whose cloud ends with the sandbox: no secret itself."""
 
@@ -161,8 +162,13 @@ class Layout:
 
     @property
     def pods(self) -> Path:
-        """What the node keeps of pods, and `<namespace>_<pod>_<container>.log`."""
+        """What the node keeps of pods."""
         return self.directory / "pods"
+
+    @property
+    def container_logs(self) -> Path:
+        """The containers' logs: `<namespace>_<pod>_<uid>/<container>/<restarts>.log`, in the format of the CRI."""
+        return self.pods / "logs"
 
     def client_environment(self, account: Account, tools: Path) -> dict[str, str]:
         """The variables with which clients reach this sandbox and nothing of the user's own.

@@ -58,7 +58,7 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
     account = Account.load(layout.account_file)
     authority.write_trusted(layout)
     with steps.step("node, load balancer data path"):
-        _start_module(layout, "node", "--images", str(tools.images))
+        _start_module(layout, "node", "--images", str(tools.images), "--tools", str(tools.binaries))
         _start_module(layout, "edge")
         environment = os.environ | layout.client_environment(account, tools.binaries)
         lay_plugins(Path(environment["PULUMI_HOME"]), tools)

@@ -48,6 +48,7 @@ LONGEST = (
     "test_engine.py",
     "test_sandbox_command.py",
     "test_node.py",
+    "test_kubelet.py",
     "test_guarded_registry.py",
     "test_mistakes.py",
     "test_template.py",

@@ -150,6 +150,15 @@ def test_the_users_are_a_file_from_the_secret_and_nothing_else_of_it_is(deploy: 
     assert deployed.environment()["REGISTRY_AUTH_HTPASSWD_PATH"] == f"{mount['mountPath']}/htpasswd"
 
 
+def test_the_users_file_may_be_read_by_the_pods_own_user(deploy: Deploy) -> None:
+    """Kubelets give it to root, unlike the sandbox's: its mode has to let others read it, or fsGroup its group."""
+    pod = deploy().pod()
+    (volume,) = pod["volumes"]
+    (item,) = volume["secret"]["items"]
+    mode = item.get("mode", volume["secret"].get("defaultMode", 0o644))
+    assert mode & 0o004 or pod["securityContext"].get("fsGroup") is not None
+
+
 def test_without_users_no_file_is_mounted(deploy: Deploy) -> None:
     deployed = deploy(**POST)
     assert "volumes" not in deployed.pod()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import ssl
 import urllib.error
@@ -11,14 +10,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
 from pathlib import Path
+from typing import Any
 
 import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from sandbox import authority
+from sandbox import authority, kubeconfig
 from sandbox.authority import Authority
-from sandbox.layout import AVAILABILITY_ZONE, CLUSTER_NAME, REGION, Account, Layout
+from sandbox.layout import AVAILABILITY_ZONE, CLUSTER_NAME, NODE_TUNNEL, REGION, Account, Layout
 from sandbox.processes import start, wait_until
 
 SERVICE_NETWORK = "172.20.0.0/16"
@@ -134,6 +134,8 @@ class Cluster:
                 "kubelet-certificate-authority": self._layout.authority_certificate,
                 "kubelet-client-certificate": files / "api-server-client.pem",
                 "kubelet-client-key": files / "api-server-client.key",
+                "kubelet-preferred-address-types": "InternalIP",
+                "egress-selector-config-file": files / "egress.yaml",
                 "profiling": "false",
             },
             "6443/readyz",
@@ -217,6 +219,7 @@ class Cluster:
     def _prepare(self) -> None:
         """Make the keys, certificates and kubeconfigs that are not there yet."""
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        (self._directory / "egress.yaml").write_text(yaml.safe_dump(egress_selector()))
         issuer = Authority.open(self._layout)
         key_file = self._directory / "service-accounts.key"
         if not key_file.exists():
@@ -224,7 +227,7 @@ class Cluster:
             pem = key.private_bytes(
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
-            _write_private(key_file, pem)
+            authority.write_file(key_file, pem, mode=0o600)
         if not (self._directory / "server.pem").exists():
             server = issuer.issue(
                 self._layout.address,
@@ -239,41 +242,13 @@ class Cluster:
         if not (self._directory / "api-server-client.pem").exists():
             leaf = issuer.issue("kube-apiserver", common_name="kube-apiserver", organization=ADMINISTRATORS)
             authority.write(leaf, self._directory / "api-server-client.pem", self._directory / "api-server-client.key")
-        self._write_kubeconfig(issuer, self._layout.kubeconfig, "administrator", ADMINISTRATORS)
+        kubeconfig.write(self._layout, issuer, self._layout.kubeconfig, "administrator", ADMINISTRATORS)
         for name, group in {
             "kube-scheduler": None,
             "kube-controller-manager": None,
             "aws-cloud-controller-manager": ADMINISTRATORS,
         }.items():
-            self._write_kubeconfig(issuer, self._directory / f"{name}.kubeconfig", f"system:{name}", group)
-
-    def _write_kubeconfig(self, issuer: Authority, path: Path, user: str, group: str | None) -> None:
-        if path.exists():
-            return
-        # Go takes no certificate without a name of its own, and Kubernetes reads the common name only.
-        leaf = issuer.issue(user.rpartition(":")[2], common_name=user, organization=group)
-        chain = b"".join(pem.bytes() for pem in leaf.cert_chain_pems)
-
-        def encoded(pem: bytes) -> str:
-            return base64.b64encode(pem).decode()
-
-        cluster = {
-            "server": self._layout.kubernetes_url,
-            "certificate-authority-data": encoded(self._layout.authority_certificate.read_bytes()),
-        }
-        credentials = {
-            "client-certificate-data": encoded(chain),
-            "client-key-data": encoded(leaf.private_key_pem.bytes()),
-        }
-        kubeconfig = {
-            "apiVersion": "v1",
-            "kind": "Config",
-            "clusters": [{"name": CLUSTER_NAME, "cluster": cluster}],
-            "users": [{"name": user, "user": credentials}],
-            "contexts": [{"name": CLUSTER_NAME, "context": {"cluster": CLUSTER_NAME, "user": user}}],
-            "current-context": CLUSTER_NAME,
-        }
-        _write_private(path, yaml.safe_dump(kubeconfig).encode())
+            kubeconfig.write(self._layout, issuer, self._directory / f"{name}.kubeconfig", f"system:{name}", group)
 
 
 def cloud_config(layout: Layout, account: Account) -> str:
@@ -297,9 +272,18 @@ def cloud_config(layout: Layout, account: Account) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _write_private(path: Path, content: bytes) -> None:
-    new = path.with_name(path.name + ".new")
-    new.unlink(missing_ok=True)
-    new.touch(mode=0o600)
-    new.write_bytes(content)
-    new.replace(path)
+def egress_selector() -> dict[str, Any]:
+    """Return how the API server reaches what is in the cluster: through the node's tunnel, as its address is no host's.
+
+    The socket's path is relative to the sandbox's directory, in which the API server runs: it may be no longer than 107
+    bytes.
+    """
+    through_the_node = {"proxyProtocol": "HTTPConnect", "transport": {"uds": {"udsName": NODE_TUNNEL}}}
+    return {
+        "apiVersion": "apiserver.k8s.io/v1beta1",
+        "kind": "EgressSelectorConfiguration",
+        "egressSelections": [
+            {"name": "cluster", "connection": through_the_node},
+            *({"name": name, "connection": {"proxyProtocol": "Direct"}} for name in ("controlplane", "etcd")),
+        ],
+    }

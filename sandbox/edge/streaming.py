@@ -97,7 +97,9 @@ class Stream:
         """Answer with an error of the edge's own, in plain text, after which the connection is to be closed."""
         body = text.encode() + b"\n"
         content = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        await self.send(h11.Response(status_code=status, headers=[*content, ("Connection", "close")]))
+        # Of the answer to CONNECT clients tell the user the reason phrase alone.
+        reason = " ".join(text.split()).encode("ascii", "replace") if self.method == b"CONNECT" else b""
+        await self.send(h11.Response(status_code=status, headers=[*content, ("Connection", "close")], reason=reason))
         if self.method != b"HEAD":
             await self.send(h11.Data(data=body))
         await self.send(h11.EndOfMessage())

@@ -35,13 +35,20 @@ class ImageConfig:
     """What a container is started with unless its pod says otherwise: the OCI image's configuration."""
 
     references: list[str]
-    """`name:tag`, without the default registry, by which pods may call it."""
+    """By which pods may call it, without the default registry: `name:tag`, and `name` where a digest must follow."""
     digest: str
-    """`sha256:` and 64 hexadecimal digits: of the published image that this one stands for."""
+    """`sha256:` and 64 hexadecimal digits: of what the registry has, or the published image that this one stands for.
+    """
+    size: int
+    """Bytes of its layers as a registry has them, or of its files if there are none."""
     entrypoint: list[str]
     cmd: list[str]
     env: dict[str, str]
     user: int
+    group: int = 0
+    user_name: str = ""
+    """How the image names its user, if by name: Kubernetes can't tell whether that is root."""
+    working_directory: str = "/"
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,25 @@ class Image:
     @property
     def image_id(self) -> str:
         """`name@digest`, as container runtimes report it."""
-        return f"docker.io/library/{self.config.references[0].partition(':')[0]}@{self.config.digest}"
+        return self.repo_digests[0]
+
+    @property
+    def repo_digests(self) -> list[str]:
+        """`name@digest` of each name that it has, in full."""
+        names = dict.fromkeys(repository(reference) for reference in self.config.references)
+        return [f"{full_name(name)}@{self.config.digest}" for name in names]
+
+    @property
+    def repo_tags(self) -> list[str]:
+        """`name:tag` of each tag that it has, in full."""
+        return [full_name(reference) for reference in self.config.references if reference != repository(reference)]
+
+    def is_called(self, name: str, digest: str | None) -> bool:
+        """Whether a reference (see `familiar`) means this image: a digest decides, whatever the tag."""
+        if digest:
+            names = [repository(known) for known in self.config.references]
+            return digest == self.config.digest and repository(name) in names
+        return name in self.config.references
 
 
 def familiar(reference: str) -> tuple[str, str | None]:
@@ -72,6 +97,20 @@ def familiar(reference: str) -> tuple[str, str | None]:
     return (f"{name}:{tag or 'latest'}" if tag or not digest else name), digest
 
 
+def repository(name: str) -> str:
+    """Return the short form `name:tag` without its tag."""
+    host, slash, last = name.rpartition("/")
+    return host + slash + last.partition(":")[0]
+
+
+def full_name(name: str) -> str:
+    """Return the short form `name:tag` or `name` with the registry that it means."""
+    host, slash, _ = name.partition("/")
+    if not slash:
+        return f"docker.io/library/{name}"
+    return name if "." in host or ":" in host or host == "localhost" else f"docker.io/{name}"
+
+
 class Images:
     """The images below a directory, read anew for each question."""
 
@@ -79,13 +118,16 @@ class Images:
         """`directory` holds one directory per image."""
         self._directory = directory
 
+    def all(self) -> list[Image]:
+        """Return all images. Raises ValueError if one has no description."""
+        return [read_image(path.parent) for path in sorted(self._directory.glob("*/image.json"))]
+
     def find(self, reference: str) -> Image:
         """Return the image that a pod calls `reference`. Raises InvalidImageNameError, ImageNotFoundError."""
-        wanted, digest = familiar(reference)
-        images = [read_image(path.parent) for path in sorted(self._directory.glob("*/image.json"))]
+        name, digest = familiar(reference)
+        images = self.all()
         for image in images:
-            names = [*image.config.references, *(name.partition(":")[0] for name in image.config.references if digest)]
-            if wanted in names and digest in (None, image.config.digest):
+            if image.is_called(name, digest):
                 return image
         known = [f"{name}@{image.config.digest}" for image in images for name in image.config.references]
         raise ImageNotFoundError(
@@ -101,6 +143,13 @@ def read_image(directory: Path) -> Image:
         return Image(directory / "rootfs", ImageConfig(**json.loads(file.read_text())))
     except TypeError as error:
         raise ValueError(f"{file} does not have the fields of an image: {error}") from error
+
+
+def write_image(directory: Path, config: ImageConfig) -> None:
+    """Describe the image in `directory`, whole or not at all."""
+    new = directory / "image.json.new"
+    new.write_text(json.dumps(asdict(config), indent=2) + "\n")
+    new.replace(directory / "image.json")
 
 
 def make_registry_image(
@@ -135,6 +184,7 @@ def make_registry_image(
     image = ImageConfig(
         references=references,
         digest=digest,
+        size=sum(path.lstat().st_size for path in rootfs.rglob("*") if path.is_file()),
         entrypoint=["registry"],
         cmd=["serve", config_path],
         env={
@@ -143,7 +193,7 @@ def make_registry_image(
         },
         user=0,
     )
-    (new / "image.json").write_text(json.dumps(asdict(image), indent=2) + "\n")
+    write_image(new, image)
     shutil.rmtree(directory, ignore_errors=True)
     new.rename(directory)
     return read_image(directory)

@@ -10,30 +10,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import resource
 import signal
 import socket
-import struct
 import sys
-from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from sandbox.node import rtnetlink
+from sandbox.node.relays import Address, accept, listen
 from sandbox.node.runtime import namespaces as ns
 
-BUFFER = 256 * 1024
-"""Bytes held at most per connection and direction."""
 DRAIN_SECONDS = 0.5
 """How long connections may still finish after the pod's containers have ended."""
 NAMESPACE_FILES = ("user", "ipc", "uts", "net")
 SOCKET_REQUEST = b"socket"
-
-SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, IFF_UP = 0x8914, 0x8916, 0x891C, 0x1
-
-Address = tuple[str, int]
 
 
 class PodNetworkError(Exception):
@@ -119,13 +112,13 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     settings = json.loads(sys.argv[2])
     try:
-        ports = [(_listen(tuple(outer)), tuple(inner)) for outer, inner in settings["ports"]]
+        ports = [(listen(tuple(outer)), tuple(inner)) for outer, inner in settings["ports"]]
         ns.new_user_namespace(0, 0, ns.NEWIPC | ns.NEWUTS)
         ns.prctl(ns.PR_SET_PDEATHSIG, signal.SIGKILL)
         socket.sethostname(settings["hostname"])
         inside = ThreadPoolExecutor(1)
         inside.submit(_make_network, settings["addresses"]).result()
-        egress = [(inside.submit(_listen, tuple(inner)).result(), tuple(outer)) for inner, outer in settings["egress"]]
+        egress = [(inside.submit(listen, tuple(inner)).result(), tuple(outer)) for inner, outer in settings["egress"]]
     except OSError as error:
         sys.exit(str(error))
     thread = inside.submit(lambda: os.open("/proc/thread-self/ns/net", os.O_RDONLY)).result()
@@ -139,22 +132,9 @@ def _make_network(addresses: list[str]) -> None:
     """Enter a new network namespace with a loopback device that is up and has `addresses`."""
     ns.unshare(ns.NEWNET)
     Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").write_text("0")  # as containerd and Docker do
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
-        fcntl.ioctl(device, SIOCSIFFLAGS, struct.pack("16sH14x", b"lo", IFF_UP))
-        for number, address in enumerate(addresses, 1):
-            for request, value in ((SIOCSIFADDR, address), (SIOCSIFNETMASK, "255.255.255.255")):
-                sockaddr = struct.pack("HH4s8x", socket.AF_INET, 0, socket.inet_aton(value))
-                fcntl.ioctl(device, request, struct.pack("16s16s", f"lo:{number}".encode(), sockaddr))
-
-
-def _listen(address: Address) -> socket.socket:
-    """Return a listener on `address`. Raises OSError that names it."""
-    try:
-        listener = socket.create_server(address, backlog=512)
-    except OSError as error:
-        raise OSError(error.errno, f"can't listen on {address[0]}:{address[1]}: {error.strerror}") from error
-    listener.setblocking(False)
-    return listener
+    rtnetlink.set_up("lo")
+    for number, address in enumerate(addresses, 1):
+        rtnetlink.add_address(address, f"lo:{number}")
 
 
 async def _serve(
@@ -173,8 +153,8 @@ async def _serve(
 
     connections: set[asyncio.Task[None]] = set()
     acceptors = [
-        *(asyncio.create_task(_accept(one, target, inner_socket, connections)) for one, target in ports),
-        *(asyncio.create_task(_accept(one, target, outer_socket, connections)) for one, target in egress),
+        *(asyncio.create_task(accept(one, target, inner_socket, connections)) for one, target in ports),
+        *(asyncio.create_task(accept(one, target, outer_socket, connections)) for one, target in egress),
     ]
     control.setblocking(False)
     while await loop.sock_recv(control, 16) == SOCKET_REQUEST:
@@ -186,52 +166,6 @@ async def _serve(
         listener.close()
     if connections:
         await asyncio.wait(connections, timeout=DRAIN_SECONDS)
-
-
-async def _accept(
-    listener: socket.socket,
-    target: Address,
-    make_socket: Callable[[], Awaitable[socket.socket]],
-    connections: set[asyncio.Task[None]],
-) -> None:
-    """Relay each connection to `listener` on a connection of its own to `target`."""
-    loop = asyncio.get_running_loop()
-    while True:
-        try:
-            client, _ = await loop.sock_accept(listener)
-        except OSError:  # out of file descriptors, or the client has gone already
-            await asyncio.sleep(0.01)
-            continue
-        task = asyncio.create_task(_relay(client, target, make_socket))
-        connections.add(task)
-        task.add_done_callback(connections.discard)
-
-
-async def _relay(client: socket.socket, target: Address, make_socket: Callable[[], Awaitable[socket.socket]]) -> None:
-    """Connect to `target` and copy both ways; what ends or breaks on one side, ends or breaks the same on the other."""
-    loop = asyncio.get_running_loop()
-    client.setblocking(False)
-    with client, await make_socket() as server:
-        server.setblocking(False)
-        try:
-            await loop.sock_connect(server, target)
-            for one in (client, server):
-                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            async with asyncio.TaskGroup() as both:
-                both.create_task(_copy(client, server))
-                both.create_task(_copy(server, client))
-        except* OSError:
-            for one in (client, server):  # closing resets the connection instead of ending it in order
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-
-
-async def _copy(source: socket.socket, target: socket.socket) -> None:
-    """Copy until `source` ends, then end `target` in this direction. Reads no more before all is written."""
-    loop = asyncio.get_running_loop()
-    buffer = memoryview(bytearray(BUFFER))
-    while size := await loop.sock_recv_into(source, buffer):
-        await loop.sock_sendall(target, buffer[:size])
-    target.shutdown(socket.SHUT_WR)
 
 
 if __name__ == "__main__":

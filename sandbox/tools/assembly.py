@@ -58,7 +58,8 @@ def assemble(parts: list[Part], used: Sequence[Installed] = ()) -> Toolchain:
         for binary in (part.directory / "bin").iterdir():
             _link(binary, _place(tools, _BINARIES.get(binary.name, binary.name)))
         for file in (part.directory / "files").iterdir():
-            file.chmod(0o755)  # a program too: the only one is the language host's, in Python
+            if not os.access(file, os.X_OK):
+                file.chmod(0o755)  # a program too: the only one is the language host's, in Python
             _link(file, tools.binaries / file.name)
     for own in used:
         for name, program in own.programs.items():

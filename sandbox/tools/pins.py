@@ -140,6 +140,7 @@ PARTS = (
             "k8s.io/kubernetes/cmd/kubectl",
         ),
     ),
+    Part("kubelet", "engine", ("k8s.io/kubernetes/cmd/kubelet",)),
     Part(
         "registry-3.1.2",
         "engine",

@@ -38,8 +38,10 @@ def _places(stack: RegistryStack) -> Iterator[tuple[str, str]]:
     assert {"pods", "deployments.apps", "events"} <= set(kinds)
     for found in sandbox.get(",".join(kinds), "--all-namespaces")["items"]:
         yield f"the cluster's {found['kind']} {found['metadata']['name']}", json.dumps(found, ensure_ascii=False)
-    for directory in (sandbox.layout.logs, sandbox.layout.pods):
-        for log in directory.glob("*.log"):
+    for directory in (sandbox.layout.logs, sandbox.layout.container_logs):
+        logs = list(directory.rglob("*.log"))
+        assert logs
+        for log in logs:
             yield str(log), log.read_text(errors="replace")
     for process in subprocess.run(
         ["ps", "-eo", "args"], capture_output=True, text=True, check=True

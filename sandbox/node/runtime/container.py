@@ -23,6 +23,8 @@ CAPABILITIES = {
 }  # fmt: skip
 """What a container runtime leaves to a container by default, with the numbers of <linux/capability.h>."""
 LAST_CAPABILITY = int(Path("/proc/sys/kernel/cap_last_cap").read_text())
+LONGEST_OUTPUT = 2**20
+"""Bytes that are kept of what a command in a container writes."""
 START_ERROR_EXIT_CODE = 128
 """The exit code that container runtimes give a container whose command could not be executed."""
 
@@ -50,6 +52,8 @@ class ContainerSpec:
     environment: dict[str, str]
     hostname: str
     pod_ip: str
+    name_resolution: str = ""
+    """The content of /etc/resolv.conf."""
     directory: str = "/"
     """Working directory."""
     uid: int = 0
@@ -75,11 +79,11 @@ class Container:
         self._namespaces = namespaces
 
     @classmethod
-    async def start(cls, spec: ContainerSpec, namespaces: list[int], stage: Path, log: int) -> Container:
+    async def start(cls, spec: ContainerSpec, namespaces: list[int], stage: Path, output: tuple[int, int]) -> Container:
         """Start a container in the pod's `namespaces` (file descriptors of `PodNetwork`).
 
-        `stage` is an empty directory on which its root filesystem is mounted (seen by nobody else); its standard
-        output and error go to the file descriptor `log`. Raises ContainerStartError.
+        `stage` is an empty directory on which its root filesystem is mounted (seen by nobody else); `output` are the
+        file descriptors to which its standard output and error go. Raises ContainerStartError.
         """
         stage.mkdir(parents=True, exist_ok=True)
         # Only root may write where the image has files, and every file here belongs to the one user that is mapped:
@@ -90,6 +94,7 @@ class Container:
             "image": str(spec.image),
             "hostname": spec.hostname,
             "pod_ip": spec.pod_ip,
+            "name_resolution": spec.name_resolution,
             "uid": spec.uid,
             "gid": spec.gid,
             "read_only": not writable,
@@ -98,7 +103,7 @@ class Container:
             "namespaces": namespaces,
             "argv": spec.argv,
         }
-        process, pid = await _launch(launch, namespaces, log)
+        process, pid = await _launch(launch, namespaces, output)
         return cls(process, pid, spec, namespaces)
 
     async def wait(self) -> int:
@@ -118,8 +123,8 @@ class Container:
         with contextlib.suppress(ProcessLookupError):
             self._process.send_signal(number)
 
-    async def execute(self, argv: list[str], timeout: float) -> tuple[int, str]:
-        """Run a command in the container; return its exit code and its output's first 10 KiB.
+    async def execute(self, argv: list[str], timeout: float | None = None) -> tuple[int, bytes, bytes]:
+        """Run a command in the container; return its exit code, and the first MiB of its output and of its errors.
 
         Raises ContainerStartError, TimeoutError after `timeout` seconds.
         """
@@ -129,22 +134,25 @@ class Container:
             "namespaces": self._namespaces,
             "argv": argv,
         }
-        reading, writing = os.pipe()
+        pipes = [os.pipe(), os.pipe()]
         try:
-            process, _ = await _launch(launch, self._namespaces, writing)
+            process, _ = await _launch(launch, self._namespaces, (pipes[0][1], pipes[1][1]))
         except ContainerStartError:
-            os.close(reading)
+            for reading, _ in pipes:
+                os.close(reading)
             raise
         finally:
-            os.close(writing)
-        output = asyncio.create_task(asyncio.to_thread(_read_all, reading))
+            for _, writing in pipes:
+                os.close(writing)
+        outputs = [asyncio.create_task(asyncio.to_thread(_read_all, reading, LONGEST_OUTPUT)) for reading, _ in pipes]
         try:
             code = await asyncio.wait_for(process.wait(), timeout)
         except BaseException:
             with contextlib.suppress(ProcessLookupError):
                 process.kill()
             raise
-        return code, (await output)[:10240].decode(errors="replace")
+        output, errors = await asyncio.gather(*outputs)
+        return code, output, errors
 
 
 def _identity(spec: ContainerSpec) -> dict[str, Any]:
@@ -158,13 +166,15 @@ def _identity(spec: ContainerSpec) -> dict[str, Any]:
     }
 
 
-async def _launch(launch: dict[str, Any], namespaces: list[int], log: int) -> tuple[asyncio.subprocess.Process, int]:
+async def _launch(
+    launch: dict[str, Any], namespaces: list[int], output: tuple[int, int]
+) -> tuple[asyncio.subprocess.Process, int]:
     """Start `container_init`; return it and the process id of what it executed. Raises ContainerStartError."""
     reading, writing = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-m", "sandbox.node.runtime.container_init", str(writing),
-            stdin=asyncio.subprocess.PIPE, stdout=log, stderr=log, pass_fds=[writing, *namespaces],
+            stdin=asyncio.subprocess.PIPE, stdout=output[0], stderr=output[1], pass_fds=[writing, *namespaces],
             start_new_session=True, cwd=Path(__file__).parents[3],
         )  # fmt: skip
     finally:
@@ -180,6 +190,10 @@ async def _launch(launch: dict[str, Any], namespaces: list[int], log: int) -> tu
     return process, result["pid"]
 
 
-def _read_all(fd: int) -> bytes:
+def _read_all(fd: int, most: int = -1) -> bytes:
+    """Read to the end, and return the first `most` bytes, or all."""
     with os.fdopen(fd, "rb") as file:
-        return file.read()
+        kept = file.read(most)
+        while file.read(LONGEST_OUTPUT):
+            pass
+        return kept

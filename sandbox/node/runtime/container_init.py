@@ -20,7 +20,8 @@ from typing import Any, NoReturn
 
 from sandbox.node.runtime import namespaces as ns
 
-OLD_ROOT = "/.old-root"
+OLD_ROOT = f"/.{os.urandom(8).hex()}"
+"""Unknown to the image, whose links would lead out of the container while it is there."""
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
 DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 CANNOT_EXECUTE = 126
@@ -136,8 +137,13 @@ def _make_system_files(launch: dict[str, Any]) -> None:
     if launch["writable_tmp"]:
         ns.mount("tmpfs", "/tmp", "tmpfs", ns.MS_NOSUID | ns.MS_NODEV, "mode=1777")  # noqa: S108
     hostname, pod_ip = launch["hostname"], launch["pod_ip"]
-    Path("/etc/hostname").write_text(hostname + "\n")
-    Path("/etc/hosts").write_text(f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{pod_ip}\t{hostname}\n")
+    for name, text in {
+        "hostname": f"{hostname}\n",
+        "hosts": f"127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n{pod_ip}\t{hostname}\n",
+        "resolv.conf": launch["name_resolution"],
+    }.items():
+        Path("/etc", name).unlink(missing_ok=True)  # it may be a link
+        Path("/etc", name).write_text(text)
 
 
 if __name__ == "__main__":

@@ -26,6 +26,7 @@ MS_NOEXEC = 0x8
 MS_BIND = 0x1000
 MS_REC = 0x4000
 MS_PRIVATE = 0x40000
+MS_SHARED = 0x100000
 MNT_DETACH = 0x2
 """Flags of mount(2) and umount2(2), from <linux/mount.h>."""
 
@@ -95,7 +96,16 @@ def bind(source: str, target: str, *, read_only: bool) -> None:
 
 def make_read_only(path: str, *, recursive: bool) -> None:
     """Make the mount at `path` read-only, keeping its other attributes. Needs Linux 5.12."""
-    attributes = (ctypes.c_uint64 * 4)(MOUNT_ATTR_RDONLY, 0, 0, 0)  # struct mount_attr: set, clear, propagation, userns
+    _set_attributes(path, MOUNT_ATTR_RDONLY, 0, recursive=recursive)
+
+
+def make_writable(path: str) -> None:
+    """Take back what `make_read_only` did to the mount at `path`, and to those below. Needs Linux 5.12."""
+    _set_attributes(path, 0, MOUNT_ATTR_RDONLY, recursive=True)
+
+
+def _set_attributes(path: str, added: int, removed: int, *, recursive: bool) -> None:
+    attributes = (ctypes.c_uint64 * 4)(added, removed, 0, 0)  # struct mount_attr: set, clear, propagation, userns
     flags = AT_RECURSIVE if recursive else 0
     _call("syscall", SYS_MOUNT_SETATTR, AT_FDCWD, path, flags, attributes, ctypes.sizeof(attributes))
 
@@ -111,9 +121,9 @@ def detach(path: str) -> None:
     _call("umount2", path, MNT_DETACH)
 
 
-def prctl(option: int, value: int) -> None:
-    """prctl(2) with one argument."""
-    _call("prctl", option, value, 0, 0, 0)
+def prctl(option: int, value: int, other: int = 0) -> None:
+    """prctl(2) with one argument or two."""
+    _call("prctl", option, value, other, 0, 0)
 
 
 class NamespacesForbiddenError(Exception):

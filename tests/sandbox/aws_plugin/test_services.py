@@ -70,6 +70,16 @@ class TestBucket(PluginTest):
         engine.delete(made)
         assert engine.read(made) is None
 
+    def test_with_force_destroy_goes_with_more_objects_than_a_list_has_on_a_page(
+        self, engine: Engine, aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sandbox.aws_plugin.s3.VERSIONS_ON_A_PAGE", 2)
+        made = engine.create(BUCKET, forceDestroy=True)
+        for key in "abcde":
+            put_object(aws, made.id, key)
+        engine.delete(made)
+        assert engine.read(made) is None
+
     def test_force_destroy_counts_once_it_was_applied(self, engine: Engine, aws: EmulatedAws) -> None:
         made = engine.create(BUCKET)
         put_object(aws, made.id)

@@ -91,8 +91,9 @@ async def test_plain_http_to_a_tls_listener_is_refused(world: World) -> None:
 
 async def test_a_tunnel_to_what_is_not_there_is_refused_with_the_reason(world: World) -> None:
     answer = await world.answer(f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
-    assert answer.startswith(b"HTTP/1.1 502")
-    assert answer.endswith(b"no A record for registry.sandbox.test in hosted zone sandbox.test (Z123)\n")
+    reason = b"no A record for registry.sandbox.test in hosted zone sandbox.test (Z123)"
+    assert answer.startswith(b"HTTP/1.1 502 " + reason + b"\r\n")  # which is all that most clients tell
+    assert answer.endswith(reason + b"\n")
 
 
 async def test_a_tunnel_to_a_tcp_listener_passes_bytes(world: World) -> None:

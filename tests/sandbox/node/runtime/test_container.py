@@ -43,6 +43,7 @@ print(json.dumps({
     'processes': [name for name in os.listdir('/proc') if name.isdigit()],
     'root': tried('/new'), 'tmp': tried('/tmp/new'), 'random': len(open('/dev/urandom', 'rb').read(8)),
     'entries': sorted(os.listdir('/')), 'hosts': open('/etc/hosts').read(),
+    'resolver': open('/etc/resolv.conf').read(),
 }), flush=True)
 """
 WAIT_FOR_SIGTERM = """
@@ -63,6 +64,7 @@ def spec(tmp_path: Path) -> ContainerSpec:
         environment={"PATH": "/bin", "LANG": "C.UTF-8"},
         hostname="web",
         pod_ip="10.104.1.1",
+        name_resolution="nameserver 192.0.2.53\n",
         mounts=LIBRARIES,
     )
 
@@ -83,7 +85,7 @@ async def started(spec: ContainerSpec, network: PodNetwork) -> tuple[Container, 
     log = spec.image.parent / f"{os.urandom(4).hex()}.log"
     fd = os.open(log, os.O_CREAT | os.O_WRONLY)
     try:
-        return await Container.start(spec, network.namespaces, spec.image.parent / "stage", fd), log
+        return await Container.start(spec, network.namespaces, spec.image.parent / "stage", (fd, fd)), log
     finally:
         os.close(fd)
 
@@ -110,6 +112,7 @@ def test_a_container_sees_its_own_processes_files_name_and_environment_only(spec
     seen = look(spec)
     assert (seen["pid"], seen["processes"], seen["host"]) == (1, ["1"], "web")
     assert seen["environment"] == {"PATH": "/bin", "LANG": "C.UTF-8"}
+    assert seen["resolver"] == "nameserver 192.0.2.53\n"
     tops = {mount.target.split("/")[1] for mount in LIBRARIES}
     assert set(seen["entries"]) == {"dev", "etc", "proc", "tmp", "new"} | tops
     assert "10.104.1.1\tweb" in seen["hosts"]
@@ -236,21 +239,22 @@ def test_a_container_dies_with_the_process_that_started_it(spec: ContainerSpec, 
 
 
 def test_a_command_runs_inside_with_the_containers_identity(spec: ContainerSpec) -> None:
-    async def run(network: PodNetwork) -> tuple[int, dict[str, Any], int]:
+    async def run(network: PodNetwork) -> tuple[int, dict[str, Any]]:
         one = replace(spec, argv=[PYTHON, "-c", WAIT_FOR_SIGTERM], uid=65532, capabilities=frozenset())
         container, log = await started(one, network)
         await says(log, "ready")
-        code, output = await container.execute([PYTHON, "-c", LOOK], PATIENCE_SECONDS)
-        failed, _ = await container.execute([PYTHON, "-c", "raise SystemExit(3)"], PATIENCE_SECONDS)
+        code, output, _ = await container.execute([PYTHON, "-c", LOOK], PATIENCE_SECONDS)
+        failed, nothing, errors = await container.execute([PYTHON, "-c", "raise SystemExit('no')"], PATIENCE_SECONDS)
+        assert (failed, nothing, errors) == (1, b"", b"no\n")
         with pytest.raises(ContainerStartError, match="executable file not found"):
             await container.execute(["missing"], PATIENCE_SECONDS)
         with pytest.raises(TimeoutError):
             await container.execute([PYTHON, "-c", "import time; time.sleep(600)"], 0.3)
         container.kill()
         await container.wait()
-        return code, json.loads(output), failed
+        return code, json.loads(output)
 
-    code, seen, failed = in_pod(run)
-    assert (code, failed, seen["uid"], seen["host"], seen["effective"]) == (0, 3, 65532, "web", 0)
+    code, seen = in_pod(run)
+    assert (code, seen["uid"], seen["host"], seen["effective"]) == (0, 65532, "web", 0)
     assert "1" in seen["processes"]
     assert seen["environment"]["LANG"] == "C.UTF-8"
