@@ -11,8 +11,6 @@ from sandbox.aws_plugin.resource import AutoName, Resource
 from sandbox.aws_plugin.shapes import tag_list, tag_map
 from sandbox.aws_plugin.values import Properties
 
-VERSIONS_ON_A_PAGE = 1000
-"""As many as S3 lists, and deletes, at once."""
 NO_LOCATION_CONSTRAINT = "us-east-1"
 """The region that CreateBucket takes by naming none, and that GetBucketLocation answers with null."""
 
@@ -115,9 +113,7 @@ class Bucket(Resource):
 
     def _empty(self, bucket: str) -> None:
         """Delete every version of every object, every delete marker, and every multipart upload under way."""
-        # Listed to the end first: moto ends a list whose next page begins after a key that is gone.
-        versions = self.client.get_paginator("list_object_versions")
-        for page in list(versions.paginate(Bucket=bucket, PaginationConfig={"PageSize": VERSIONS_ON_A_PAGE})):
+        for page in self.client.get_paginator("list_object_versions").paginate(Bucket=bucket):
             found = page.get("Versions", []) + page.get("DeleteMarkers", [])
             objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
             if objects:

@@ -73,7 +73,7 @@ class TestBucket(PluginTest):
     def test_with_force_destroy_goes_with_more_objects_than_a_list_has_on_a_page(
         self, engine: Engine, aws: EmulatedAws, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("sandbox.aws_plugin.s3.VERSIONS_ON_A_PAGE", 2)
+        monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
         made = engine.create(BUCKET, forceDestroy=True)
         for key in "abcde":
             put_object(aws, made.id, key)
