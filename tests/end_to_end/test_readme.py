@@ -18,8 +18,10 @@ from typing import Any
 import pytest
 import yaml
 
+from sandbox.demonstration import Crane
 from sandbox.layout import REGION
 from tests.end_to_end import docker_by_crane
+from tests.end_to_end.images import push_program
 from tests.end_to_end.reader import PASSWORD, Reader, commands, copy_of_the_checkout, lay_docker
 from tests.end_to_end.registry_stack import Sandbox
 from tests.waiting import wait_for
@@ -35,6 +37,7 @@ PROVIDED = f"""
   Pulumi.prod.yaml with bucket.endpoint, the emulated S3
   {REGION} where the text has {TEXT_REGION}
   in PULUMI_HOME, plugins at the releases of the SDKs
+  {HOSTNAME}/app:1 with a program that runs, for the nodes of a cluster
   docker, done by crane:
 {docker_by_crane.__doc__}"""
 
@@ -184,15 +187,23 @@ def test_a_ci_job_pushes_with_what_its_secret_store_has(reader: Reader) -> None:
 
 
 @pytest.mark.usefixtures("deployed")
-def test_a_cluster_gets_a_secret_to_pull_with(reader: Reader, sandbox: Sandbox) -> None:
-    (command,) = commands(README, "### A cluster")
-    reader.run(command)
+def test_a_clusters_node_pulls_an_image_and_runs_it(reader: Reader, sandbox: Sandbox, tmp_path: Path) -> None:
+    program = sandbox.tools.binaries / "crane"
+    client = Crane(sandbox.layout, sandbox.account, sandbox.tools.binaries)
+    client.log_in(HOSTNAME, "registry", reader.run("pulumi stack output --show-secrets password").strip())
+    digest = push_program(client, f"{HOSTNAME}/app:1", tmp_path, program, "--cmd", "registry,serve,--address=:5000")
+    make_secret, *others = commands(README, "### A cluster's nodes")
+    reader.run(make_secret)
     secret = sandbox.get("secret", "kube-registry")
-    sandbox.kubectl("delete", "secret", "kube-registry")
     assert secret["type"] == "kubernetes.io/dockerconfigjson"
     ((server, account),) = json.loads(b64decode(secret["data"][".dockerconfigjson"]))["auths"].items()
     assert (server, account["username"]) == (HOSTNAME, "registry")
-    assert reader.run("pulumi stack output pullSecretCommand").strip() == command
+    assert reader.run("pulumi stack output pullSecretCommand").strip() == make_secret
+    shown = [reader.run(command) for command in others]
+    assert 'deployment "app" successfully rolled out' in shown[-1]
+    (pod,) = sandbox.get("pods", "--selector=app=app")["items"]
+    assert pod["status"]["containerStatuses"][0]["imageID"] == f"{HOSTNAME}/app@{digest}"
+    sandbox.kubectl("delete", "deployment/app", "secret/kube-registry")
 
 
 @pytest.mark.usefixtures("deployed")

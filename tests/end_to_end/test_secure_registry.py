@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,7 @@ import requests
 from botocore.exceptions import ClientError
 
 from sandbox.aws import server
-from sandbox.lifecycle import CHECKOUT
-from tests.end_to_end.images import pull, push, push_program, pushes
+from tests.end_to_end.images import pull, push, pushes
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly
 from tests.end_to_end.registry_stack import POST, RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
@@ -49,32 +47,6 @@ def test_an_image_is_pushed_and_pulled_over_verified_tls(stack: RegistryStack, t
     assert stack.outputs["url"] == f"https://{stack.hostname}"
     crane, image = stack.crane(), f"{stack.hostname}/app:1"
     assert push(crane, image, tmp_path) == pull(crane, image, tmp_path)
-
-
-def test_a_deployment_runs_an_image_that_its_node_pulls_by_the_commands_of_the_readme(
-    stack: RegistryStack, tmp_path: Path
-) -> None:
-    sandbox = stack.sandbox
-    program = sandbox.tools.binaries / "crane"
-    options = ("--cmd", "registry,serve,--address=:5000")
-    digest = push_program(stack.crane(), f"{stack.hostname}/app:1", tmp_path, program, *options)
-    section = (CHECKOUT / "README.md").read_text().partition("## A cluster's nodes")[2]
-    commands = section.split("```")[1].replace("registry.example.com", stack.hostname)
-    stack.pulumi("stack", "select")
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands],
-        cwd=stack.project,
-        env=sandbox.environment,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert 'deployment "app" successfully rolled out' in done.stdout
-    (pod,) = sandbox.get("pods", "--selector=app=app")["items"]
-    assert pod["status"]["containerStatuses"][0]["imageID"] == f"{stack.hostname}/app@{digest}"
-    sandbox.kubectl("delete", "deployment/app", "secret/registry")
 
 
 def test_a_client_that_does_not_trust_the_authority_refuses_the_registry(stack: RegistryStack) -> None:
