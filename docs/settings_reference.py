@@ -30,7 +30,8 @@ hand in `Pulumi.<stack>.yaml`, below `config:`; a path such as `bucket.name` is 
 no namespace: Pulumi takes them for the project's, whatever its name. Each command here has been run by a test.
 
 A setting that is not there has its default (`pulumi config rm KEY` takes one away, `pulumi config rm --path PATH` one
-inside an object). All mistakes are told together, before anything is created.
+inside an object). All mistakes in their values are told together, before anything is created. What Pulumi
+judges itself by Pulumi.yaml, a type or the missing hostname, it tells before these, in its own words.
 """
 
 _TYPES = {"boolean": "true or false", "integer": "whole number", "string": "text"}

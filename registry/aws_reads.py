@@ -21,6 +21,12 @@ def region() -> str | Failure:
     return _ask(lambda: aws.get_region().region)
 
 
+def load_balancer_zone_id() -> str | Failure:
+    """The hosted zone in which classic load balancers of the provider's region have their names. It asks nothing of
+    AWS: the provider has them in a table."""
+    return _ask(lambda: aws.elb.get_hosted_zone_id().id)
+
+
 def zone_id(name: str, *, private: bool) -> str | Failure:
     """The id of the one public or private hosted zone of the name: route53:ListHostedZones, :GetHostedZone,
     :ListTagsForResource."""

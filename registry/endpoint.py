@@ -94,7 +94,7 @@ class Endpoint(pulumi.ComponentResource):
             aliases=[
                 {
                     "name": self.load_balancer_hostname,
-                    "zone_id": aws.elb.get_hosted_zone_id_output(opts=pulumi.InvokeOutputOptions(parent=self)).id,
+                    "zone_id": surroundings.load_balancer_zone_id,
                     "evaluate_target_health": False,
                 }
             ],

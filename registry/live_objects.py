@@ -74,11 +74,14 @@ def refusal(name: str, live: Live, stack: Stack) -> str:
     """What to say of an object that is a stranger's: four lines, in the form of the settings' errors."""
     namespace = live["metadata"]["namespace"]
     mark = owner(live)
-    whose = f"is that of {mark}" if mark else "was not made by this stack: nothing says whose it is"
+    if mark:  # nothing that would harm somebody's registry
+        whose, remedy = f"is that of {mark}", ";\n    if that stack is gone, give it to this one"
+    else:
+        whose = "was not made by this stack: nothing says whose it is"
+        remedy = f", or kubectl delete --namespace {namespace} {name},\n    or give it to this stack"
     return (
         f"  {name} in namespace {namespace} {whose}.\n"
-        f"    Remedy: pulumi config set namespace ANOTHER, or kubectl delete --namespace {namespace} {name},\n"
-        "    or give it to this stack, which then changes it into its own:\n"
+        f"    Remedy: pulumi config set namespace ANOTHER{remedy}, which then changes it into its own:\n"
         f"    kubectl annotate --overwrite --namespace {namespace} {name} {OWNER}={stack.name}"
     )
 

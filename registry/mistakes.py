@@ -21,6 +21,15 @@ class Judge:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
 
+    def region(self, region: str | Failure, answer: str | Failure) -> str | None:
+        """By the provider's region, and the look-up of its load balancers' zone."""
+        if not isinstance(answer, Failure) or isinstance(region, Failure) or region not in answer.reason:
+            return None
+        rule = "be a region of AWS, with classic load balancers"
+        return told(
+            "aws:region", region, rule, "pulumi config set aws:region REGION; aws ec2 describe-regions lists them"
+        )
+
     def zone(self, answer: str | Failure) -> str | None:
         """By the look-up of the hosted zone's name."""
         name, kind = self._settings.zone, "private" if self._settings.private_zone else "public"
@@ -30,8 +39,8 @@ class Judge:
                     "zone",
                     name,
                     f"be a {kind} hosted zone of this AWS account, and there is none of that name",
-                    "name the zone that the hostname ends with, as aws route53 list-hosted-zones has it: "
-                    "pulumi config set zone NAME",
+                    "see that the hostname is right, whose parent domain it is where it is not set; or name the zone,\n"
+                    "    of aws route53 list-hosted-zones, without the dot at its end: pulumi config set zone NAME",
                 )
             case Failure("several"):
                 return self._told(
@@ -59,7 +68,7 @@ class Judge:
             "zoneId",
             self._settings.zone_id,
             "be the id of a hosted zone of this AWS account, and there is none with it",
-            "take the id from aws route53 list-hosted-zones",
+            "take from aws route53 list-hosted-zones what stands behind /hostedzone/: pulumi config set zoneId ID",
         )
 
     def record(self, others: Iterable[Record]) -> str | None:

@@ -59,14 +59,16 @@ class Ownership(pulumi.ComponentResource):
         except cluster.ClusterError as error:
             self.mistakes.append(str(error))
         else:
-            self.cluster, self._live = found.name, dict(found.objects)
+            self.cluster = found.name
             if not found.has_namespace:
                 rule = "be a namespace that exists in the cluster"
                 remedy = f"kubectl create namespace {settings.namespace}, or name one of kubectl get namespaces"
                 self.mistakes.append(told("namespace", settings.namespace, rule, remedy))
             unmarked = any(owner(live) is None for live in found.objects.values())
             stack = Stack(stack_name, stack_id, **_last_outputs() if unmarked else {})
-            self.mistakes += [refusal(one, found.objects[one], stack) for one in strangers(found.objects, stack)]
+            foreign = strangers(found.objects, stack)
+            self.mistakes += [refusal(one, found.objects[one], stack) for one in foreign]
+            self._live = {one: live for one, live in found.objects.items() if one not in foreign}
         self.load_balancer_hostnames = load_balancer_hostnames(self._live.get("service/kube-registry"))
 
         # Nothing unknown: with it a preview compares inputs as they are written, and finds replacements where none are.

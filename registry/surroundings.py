@@ -18,11 +18,13 @@ from registry.settings import Settings, SettingsError
 class Surroundings:
     """What the settings lead to in AWS.
 
-    `zone_id` is the hosted zone's. `adopts_record`: the hostname's record leads to this stack's load balancer already,
-    but the state does not have it, so it is to be taken over.
+    `zone_id` is the hosted zone's, `load_balancer_zone_id` that of the region's classic load balancers.
+    `adopts_record`: the hostname's record leads to this stack's load balancer already, but the state does not have it,
+    so it is to be taken over.
     """
 
     zone_id: str
+    load_balancer_zone_id: str
     adopts_record: bool = False
 
     @classmethod
@@ -32,6 +34,7 @@ class Surroundings:
         Raises SettingsError, with every mistake that AWS and (by `ownership`) the cluster know, all at once.
         """
         look = _Look(settings, ownership)
+        load_balancer_zone_id = look.at_load_balancer_zone()
         zone_id = look.at_zone()
         adopts_record = look.at_record(zone_id) if zone_id else False
         look.at_bucket()
@@ -47,7 +50,7 @@ class Surroundings:
             raise error
         for warning in warnings:
             pulumi.log.warn(warning)
-        return cls(zone_id or "", adopts_record)
+        return cls(zone_id or "", load_balancer_zone_id or "", adopts_record)
 
 
 class _Look:
@@ -59,6 +62,17 @@ class _Look:
         self.answers: dict[str, object] = {}
         self._settings = settings
         self._ownership = ownership
+
+    def at_load_balancer_zone(self) -> str | None:
+        """The id of the zone of classic load balancers, if the region has one."""
+        found = aws_reads.load_balancer_zone_id()
+        if isinstance(found, str):
+            return found
+        mistake = self.judge.region(aws_reads.region(), found)
+        self._note(mistake)
+        if not mistake:
+            self.answers["aws:region"] = found
+        return None
 
     def at_zone(self) -> str | None:
         """The id of the hosted zone, if there is one."""

@@ -141,6 +141,7 @@ def main() -> None:
         require(Layout("default", DEFAULT_NETWORK))
     except MachineError as error:
         sys.exit(f"error: {error}")
+    print("this machine has what the sandbox needs")
 
 
 if __name__ == "__main__":

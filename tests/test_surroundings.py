@@ -72,6 +72,14 @@ def test_all_mistakes_are_told_at_once(
     ]
 
 
+def test_a_region_that_does_not_exist_is_told(deploy: Deploy, aws_answers: dict[str, Any]) -> None:
+    aws_answers["getHostedZoneId"] = f"unsupported ELB hosted zone Region: {REGION}"
+    assert mistakes(deploy) == ["aws:region"]
+    aws_answers["getHostedZoneId"] = "no valid credential sources found"
+    with pytest.raises(SettingsError, match="AWS gave no answer about aws:region: .*no valid credential sources"):
+        deploy()
+
+
 def test_a_mistake_of_the_settings_themselves_is_told_before_anything_is_asked(
     deploy: Deploy, aws_answers: dict[str, Any]
 ) -> None:
@@ -104,6 +112,11 @@ def test_a_record_that_leads_to_the_stacks_own_load_balancer_is_taken_over(
     assert mistakes(deploy) == ["hostname"]
     aws_answers["getRecords"] = {"resourceRecordSets": [CNAME]}
     assert mistakes(deploy) == ["hostname"]
+    aws_answers["getRecords"] = {"resourceRecordSets": [ALIAS]}
+    mark = live["service/kube-registry"]["metadata"]["annotations"]
+    mark[OWNER], own = "acme/registry/other 77aa", mark[OWNER]
+    assert mistakes(deploy) == ["hostname"]  # its Service is somebody else's, which is told as well
+    mark[OWNER] = own
     aws_answers["getRecords"] = {"resourceRecordSets": []}
     assert "allowOverwrite" not in deploy().named("registry-record")
 
