@@ -47,6 +47,7 @@ LONGEST = (
     "test_post_registry.py",
     "test_engine.py",
     "test_sandbox_command.py",
+    "test_kubelet.py",
     "test_node.py",
     "test_kubelet.py",
     "test_guarded_registry.py",

@@ -188,8 +188,7 @@ class RegistryStack:
         """
         command = ["pulumi", *arguments, "--stack", self.name]
         environment = self.sandbox.environment | environment
-        done = subprocess.run(command, cwd=self.project, env=environment, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stdout + done.stderr
+        done = subprocess.run(command, cwd=self.project, env=environment, capture_output=True, text=True, check=True)
         return done.stdout
 
     def crane(self) -> Crane:
