@@ -76,7 +76,7 @@ def test_a_region_that_does_not_exist_is_told(deploy: Deploy, aws_answers: dict[
     aws_answers["getHostedZoneId"] = f"unsupported ELB hosted zone Region: {REGION}"
     assert mistakes(deploy) == ["aws:region"]
     aws_answers["getHostedZoneId"] = "no valid credential sources found"
-    with pytest.raises(SettingsError, match="AWS gave no answer about aws:region: .*no valid credential sources"):
+    with pytest.raises(SettingsError, match=r"AWS gave no answer about aws:region: .*no valid credential sources"):
         deploy()
 
 
