@@ -35,7 +35,7 @@ class Judge:
         name, kind = self._settings.zone, "private" if self._settings.private_zone else "public"
         match answer:
             case Failure("missing"):
-                return self._told(
+                return told(
                     "zone",
                     name,
                     f"be a {kind} hosted zone of this AWS account, and there is none of that name",
@@ -43,15 +43,15 @@ class Judge:
                     "    of aws route53 list-hosted-zones, without the dot at its end: pulumi config set zone NAME",
                 )
             case Failure("several"):
-                return self._told(
+                return told(
                     "zone",
                     name,
                     f"be the name of one {kind} hosted zone, and several have it",
-                    f"choose one: pulumi config set zoneId ID; the ids are in "
+                    "choose one: pulumi config set zoneId ID; the ids are in "
                     f"aws route53 list-hosted-zones-by-name --dns-name {name}",
                 )
             case Failure("denied", reason):
-                return self._told(
+                return told(
                     "zone",
                     name,
                     f"be looked up, which AWS denies: {reason[:REASON_LENGTH]}",
@@ -64,7 +64,7 @@ class Judge:
         """By the look-up of records in the zone that the settings give by its id."""
         if not isinstance(records, Failure) or records.kind != "missing":
             return None
-        return self._told(
+        return told(
             "zoneId",
             self._settings.zone_id,
             "be the id of a hosted zone of this AWS account, and there is none with it",
@@ -78,7 +78,7 @@ class Judge:
             return None
         record = in_the_way[0]
         where = f"alias of {record.alias}" if record.alias else ", ".join(record.values)
-        return self._told(
+        return told(
             "hostname",
             self._settings.hostname,
             f"have no record of anybody else's in the zone, and has one of type {record.type}: {where}",
@@ -97,7 +97,7 @@ class Judge:
             case region:
                 found = f"there is such a bucket, in {region}, which this stack did not make"
         name = self._settings.bucket.name
-        return self._told(
+        return told(
             "bucket.name",
             name,
             f"be a name that no bucket has, in any account, and {found}",
@@ -124,7 +124,7 @@ class Judge:
             remedy = "give a key that aws kms create-key makes without further options"
         else:
             return None
-        return self._told("bucket.kmsKeyArn", arn, rule, remedy)
+        return told("bucket.kmsKeyArn", arn, rule, remedy)
 
     def certificate(self, region: str, status: str | None) -> str | None:
         """By the provider's region, and the certificate's status, which is not asked of another region's (None)."""
@@ -137,7 +137,7 @@ class Judge:
             remedy = f"aws acm describe-certificate --certificate-arn {arn} says what it waits for; or give another"
         else:
             return None
-        return self._told("tls", arn, rule, remedy)
+        return told("tls", arn, rule, remedy)
 
     def unanswered(self, asked: dict[str, object]) -> tuple[list[str], list[str]]:
         """Of the answers by the setting that they are about, what was not answered: mistakes, and warnings.
@@ -158,6 +158,3 @@ class Judge:
             for reason, setting in reasons.items()
         ]
         return mistakes, warnings
-
-    def _told(self, setting: str, value: object, rule: str, remedy: str) -> str:
-        return told(setting, value, rule, remedy)

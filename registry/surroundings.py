@@ -105,7 +105,8 @@ class _Look:
             for record in self._in_state("aws:route53/record:Record")
         ):
             return False
-        own = [one for one in found if one.type == "A" and self._leads_here(one)]
+        hostnames = {*self._ownership.load_balancer_hostnames, stack_state.last_outputs().get("loadBalancerHostname")}
+        own = [one for one in found if one.type == "A" and _leads_to(one) in hostnames]
         self._note(self.judge.record(one for one in found if one not in own))
         return bool(own)
 
@@ -154,11 +155,6 @@ class _Look:
         mistake = self.judge.certificate(region, status)
         return SettingsError.of([mistake]) if mistake else None
 
-    def _leads_here(self, record: Record) -> bool:
-        hostnames = {*self._ownership.load_balancer_hostnames, stack_state.last_outputs().get("loadBalancerHostname")}
-        # What the console makes has a prefix that changes nothing.
-        return record.alias is not None and record.alias.lower().removeprefix("dualstack.") in hostnames
-
     def _in_state(self, type_: str) -> list[dict[str, object]]:
         return [dict(one) for one in stack_state.resources(type_)] if self._ownership.has_state else []
 
@@ -170,3 +166,8 @@ class _Look:
 def _region(arn: str) -> str:
     """The region in an ARN."""
     return arn.split(":")[3]
+
+
+def _leads_to(record: Record) -> str:
+    """The name that an alias leads to, else empty. What the console makes has a prefix that changes nothing."""
+    return (record.alias or "").lower().removeprefix("dualstack.")
