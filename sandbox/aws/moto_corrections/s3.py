@@ -121,11 +121,10 @@ def page_through_versions_that_are_deleted_meanwhile() -> None:
     ) -> Any:
         kept = self.get_bucket(bucket_name).keys.getlist(key_marker, []) if key_marker else []
         if not version_id_marker or any(version.version_id == version_id_marker for version in kept):
-            markers = {"key_marker": key_marker, "version_id_marker": version_id_marker, "max_keys": max_keys}
-            return original(self, bucket_name, **markers, **named)
+            named |= {"key_marker": key_marker, "version_id_marker": version_id_marker, "max_keys": max_keys}
+            return original(self, bucket_name, **named)
         # What is left of that key was behind the version that is gone: pages are deleted in their order.
-        everything = original(self, bucket_name, max_keys=None, **named)
-        versions, prefixes, markers, *_ = everything
+        versions, prefixes, markers, *_ = original(self, bucket_name, max_keys=None, **named)
         behind = sorted(
             (one for one in [*versions, *markers] if one.name >= (key_marker or "")),
             key=lambda one: (one.name, -one.last_modified.timestamp()),
