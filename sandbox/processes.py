@@ -17,7 +17,8 @@ from sandbox.layout import Layout
 
 STOP_SECONDS = 30.0
 """How long a process may take to end after SIGTERM before it is killed: a second, and more on a busy machine."""
-POLL_SECONDS = 0.05
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 0.4
+"""Between two looks at something awaited, at first and in the end: a look at the cluster costs 0.1 s of CPU time."""
 LOG_TAIL = 20
 """Lines of a log that an error shows."""
 
@@ -115,14 +116,22 @@ def wait_until(
 
     With `layout` and `name` the process is watched: an early end is an error too, and errors show its log's end.
     """
-    deadline = time.monotonic() + timeout
+    deadline, pauses = time.monotonic() + timeout, growing_pauses()
     while not condition():
         ended = layout and name and all(process.name != name for process in running(layout))
         if ended or time.monotonic() > deadline:
             why = f"process {name} has ended" if ended else f"not within {timeout:g} s"
             tail = f"\n{log_file(layout, name)} ends:\n{log_tail(layout, name)}" if layout and name else ""
             raise ProcessError(f"{what}: {why}{tail}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(next(pauses))
+
+
+def growing_pauses() -> Iterator[float]:
+    """Seconds to wait before each next look: what comes soon is seen soon, and a long wait costs little."""
+    pause = POLL_SECONDS
+    while True:
+        yield pause
+        pause = min(pause * 1.2, LONGEST_POLL_SECONDS)
 
 
 def log_file(layout: Layout, name: str) -> Path:

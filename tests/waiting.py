@@ -6,19 +6,20 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from sandbox.processes import growing_pauses
+
 T = TypeVar("T")
 
 PATIENCE_SECONDS = 120.0
 """Far more than anything takes that is waited for here, also on a machine that has other work."""
 COMMAND_SECONDS = 15 * PATIENCE_SECONDS
 """The same for a command that deploys a stack, or starts a sandbox."""
-POLL_SECONDS = 0.05
 
 
 def wait_for(look: Callable[[], T], what: str) -> T:
     """What `look` returns as soon as that is true. Raises AssertionError, which names `what`, if it never is."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline, pauses = time.monotonic() + PATIENCE_SECONDS, growing_pauses()
     while not (found := look()):
         assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:g} s"
-        time.sleep(POLL_SECONDS)
+        time.sleep(next(pauses))
     return found

@@ -52,15 +52,16 @@ def environment(stack: RegistryStack) -> dict[str, Any]:
 
 
 def take_back(stack: RegistryStack) -> str:
-    """Run one `pulumi up --refresh`, see that nothing is left to do, and return what both have printed.
-
-    The Automation API runs `up` without its preview, at which the cluster is asked to try each update.
-    """
-    stack.pulumi("preview", "--refresh", "--non-interactive")
+    """Run one `pulumi up --refresh`, see that nothing is left to do, and return what both have printed."""
     before = len(stack.output)
     stack.up(**SETTINGS, refresh=True)
     assert stack.preview(**SETTINGS) == {}
     return stack.output[before:]
+
+
+def try_out(stack: RegistryStack) -> None:
+    """Run the preview of what `take_back` does next, at which the API server is asked to try each update."""
+    stack.pulumi("preview", "--refresh", "--non-interactive")
 
 
 def test_what_the_stack_declares_is_taken_back_and_what_was_added_is_left_and_listed(stack: RegistryStack) -> None:
@@ -70,6 +71,7 @@ def test_what_the_stack_declares_is_taken_back_and_what_was_added_is_left_and_li
     kubectl(stack, "label", "--overwrite", DEPLOYMENT, "version=v9", "team=a")
     kubectl(stack, "annotate", "--overwrite", SERVICE, f"{IDLE_TIMEOUT}=60", "example.com/note=mine")
     patch(stack, SERVICE, "/spec/ports/0/targetPort", 5001)
+    try_out(stack)
     printed = take_back(stack)
 
     deployment, service = get(stack, DEPLOYMENT), get(stack, SERVICE)
@@ -100,6 +102,7 @@ def test_what_the_stack_declares_is_taken_back_and_what_was_added_is_left_and_li
 def test_a_port_with_another_number_gets_its_own_back_on_the_same_load_balancer(stack: RegistryStack) -> None:
     patch(stack, SERVICE, "/spec/ports/0/port", 8080)
     uid, hostname = get(stack, SERVICE)["metadata"]["uid"], stack.outputs["loadBalancerHostname"]
+    try_out(stack)
     take_back(stack)
     service = get(stack, SERVICE)
     assert [(port["name"], port["port"]) for port in service["spec"]["ports"]] == [("registry", 80)]
@@ -119,6 +122,7 @@ def test_a_deleted_secret_and_a_deleted_service_are_made_anew(stack: RegistrySta
         one["valueFrom"]["secretKeyRef"]["name"] for one in container["env"] if one["name"] == "REGISTRY_HTTP_SECRET"
     )
     kubectl(stack, "delete", f"secret/{secret}", SERVICE)
+    try_out(stack)
     take_back(stack)
     assert stack.container_environment() == before
     (ingress,) = get(stack, SERVICE)["status"]["loadBalancer"]["ingress"]
