@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 ENCRYPTION = "s3:x-amz-server-side-encryption"
+CUSTOMER_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
 ENCRYPTION_KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 
 
@@ -41,10 +42,11 @@ def registry_policy(bucket_arn: str, kms_key_arn: str | None = None) -> dict[str
 
 
 def bucket_policy(bucket_arn: str, *, tls_only: bool, kms_key_arn: str | None) -> dict[str, Any]:
-    """What the bucket refuses to everyone, administrators too. One of the arguments must ask for something.
+    """What the bucket refuses to everyone, administrators too.
 
-    An upload that names no encryption gets the bucket's own, so only one that names another is refused; one that asks
-    for KMS without naming a key would get the account's key `aws/s3`.
+    The registry could read no object under a key that comes with each request (SSE-C). An upload that names no
+    encryption gets the bucket's own, so under a KMS key only one that names another is refused; one that asks for KMS
+    without naming a key would get the account's key `aws/s3`.
     """
     statements: list[dict[str, Any]] = []
 
@@ -52,6 +54,7 @@ def bucket_policy(bucket_arn: str, *, tls_only: bool, kms_key_arn: str | None) -
         statement = {"Sid": sid, "Effect": "Deny", "Principal": "*", "Action": action, "Resource": resource}
         statements.append(statement | {"Condition": condition})
 
+    deny("CustomerKey", "s3:PutObject", f"{bucket_arn}/*", {"Null": {CUSTOMER_KEY: "false"}})
     if tls_only:
         plain_http = {"Bool": {"aws:SecureTransport": "false"}}
         deny("PlainHttp", "s3:*", [bucket_arn, f"{bucket_arn}/*"], plain_http)

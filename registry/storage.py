@@ -17,6 +17,9 @@ ABORT_INCOMPLETE_UPLOADS_DAYS = 7
 class Storage(pulumi.ComponentResource):
     """An encrypted, private S3 bucket, that refuses plain HTTP and, under a KMS key, what is encrypted otherwise.
 
+    What guards the images is there with every setting, protected as the bucket is, and goes with the bucket only: a
+    destroy that fails at the bucket, or leaves it out, leaves the six guards too.
+
     Outputs: `bucket_name`, `bucket_arn` and `region` of the bucket, each an Output[str].
     """
 
@@ -29,10 +32,11 @@ class Storage(pulumi.ComponentResource):
         name: str,
         settings: BucketSettings,
         tags: Mapping[str, str],
+        *,
+        was_versioned: bool,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Storage", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
 
         bucket = aws.s3.Bucket(
             f"{name}-bucket",
@@ -41,11 +45,12 @@ class Storage(pulumi.ComponentResource):
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
         )
+        guard = pulumi.ResourceOptions(parent=self, protect=settings.protect, deleted_with=bucket)
         aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.bucket,
             rules=[_encryption(settings.kms_key_arn)],
-            opts=child,
+            opts=guard,
         )
         public_access_block = aws.s3.BucketPublicAccessBlock(
             f"{name}-public-access-block",
@@ -54,13 +59,13 @@ class Storage(pulumi.ComponentResource):
             block_public_policy=True,
             ignore_public_acls=True,
             restrict_public_buckets=True,
-            opts=child,
+            opts=guard,
         )
         aws.s3.BucketOwnershipControls(
             f"{name}-ownership",
             bucket=bucket.bucket,
             rule={"object_ownership": "BucketOwnerEnforced"},
-            opts=child,
+            opts=guard,
         )
         aws.s3.BucketLifecycleConfiguration(
             f"{name}-lifecycle",
@@ -81,26 +86,24 @@ class Storage(pulumi.ComponentResource):
                     "expiration": {"expired_object_delete_marker": True},
                 },
             ],
-            opts=child,
+            opts=guard,
         )
-        if settings.versioning:
-            aws.s3.BucketVersioning(
-                f"{name}-versioning",
-                bucket=bucket.bucket,
-                versioning_configuration={"status": "Enabled"},
-                opts=child,
-            )
-        if settings.tls_only or settings.kms_key_arn:
-            document = bucket.arn.apply(
-                lambda arn: bucket_policy(arn, tls_only=settings.tls_only, kms_key_arn=settings.kms_key_arn)
-            )
-            aws.s3.BucketPolicy(
-                f"{name}-bucket-policy",
-                bucket=bucket.bucket,
-                policy=pulumi.Output.json_dumps(document),
-                # S3 refuses changes of a bucket's policy and its public access block at the same time.
-                opts=pulumi.ResourceOptions(parent=self, depends_on=[public_access_block]),
-            )
+        aws.s3.BucketVersioning(
+            f"{name}-versioning",
+            bucket=bucket.bucket,
+            versioning_configuration={"status": _versioning(settings, was_versioned=was_versioned)},
+            opts=guard,
+        )
+        document = bucket.arn.apply(
+            lambda arn: bucket_policy(arn, tls_only=settings.tls_only, kms_key_arn=settings.kms_key_arn)
+        )
+        aws.s3.BucketPolicy(
+            f"{name}-bucket-policy",
+            bucket=bucket.bucket,
+            policy=pulumi.Output.json_dumps(document),
+            # S3 refuses changes of a bucket's policy and its public access block at the same time.
+            opts=pulumi.ResourceOptions.merge(guard, pulumi.ResourceOptions(depends_on=[public_access_block])),
+        )
 
         self.bucket_name = bucket.bucket
         self.bucket_arn = bucket.arn
@@ -116,3 +119,10 @@ def _encryption(kms_key_arn: str | None) -> aws.s3.BucketServerSideEncryptionCon
         "apply_server_side_encryption_by_default": {"sse_algorithm": "aws:kms", "kms_master_key_id": kms_key_arn},
         "bucket_key_enabled": True,
     }
+
+
+def _versioning(settings: BucketSettings, *, was_versioned: bool) -> str:
+    """The status: S3 never takes a bucket back to `Disabled`. Suspended, it makes a marker of every deletion."""
+    if settings.versioning:
+        return "Enabled"
+    return "Suspended" if was_versioned else "Disabled"

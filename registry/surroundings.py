@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import pulumi
 
@@ -20,12 +20,13 @@ class Surroundings:
 
     `zone_id` is the hosted zone's, `load_balancer_zone_id` that of the region's classic load balancers.
     `adopts_record`: the hostname's record leads to this stack's load balancer already, but the state does not have it,
-    so it is to be taken over.
+    so it is to be taken over. `was_versioned`: the stack's bucket keeps versions of objects, or did once.
     """
 
     zone_id: str
     load_balancer_zone_id: str
     adopts_record: bool = False
+    was_versioned: bool = False
 
     @classmethod
     def find(cls, settings: Settings, ownership: Ownership) -> Self:
@@ -50,7 +51,7 @@ class Surroundings:
             raise error
         for warning in warnings:
             pulumi.log.warn(warning)
-        return cls(zone_id or "", load_balancer_zone_id or "", adopts_record)
+        return cls(zone_id or "", load_balancer_zone_id or "", adopts_record, look.was_versioned())
 
 
 class _Look:
@@ -126,6 +127,11 @@ class _Look:
         if isinstance(found, Failure) and found.kind == "failed":
             self.answers["bucket.name"] = found
 
+    def was_versioned(self) -> bool:
+        """Whether the state has the bucket's versioning as switched on, now or once."""
+        found = self._in_state("aws:s3/bucketVersioning:BucketVersioning")
+        return any(one["versioningConfiguration"]["status"] != "Disabled" for one in found)
+
     def at_region(self) -> tuple[str, str] | None:
         """The regions of the certificate and the key that the settings give, and the key; the stack makes neither.
 
@@ -155,7 +161,7 @@ class _Look:
         mistake = self.judge.certificate(region, status)
         return SettingsError.of([mistake]) if mistake else None
 
-    def _in_state(self, type_: str) -> list[dict[str, object]]:
+    def _in_state(self, type_: str) -> list[dict[str, Any]]:
         return [dict(one) for one in stack_state.resources(type_)] if self._ownership.has_state else []
 
     def _note(self, mistake: str | None) -> None:

@@ -74,3 +74,11 @@ def test_a_bucket_under_a_kms_key_denies_uploads_that_name_another_encryption(
     policy = bucket_policy(ARN, tls_only=False, kms_key_arn=KEY)
     assert decision(policy, "s3:PutObject", encryption=encryption, key=key) is decided
     assert decision(policy, "s3:GetObject", tls=False) is Decision.SILENT
+
+
+@pytest.mark.parametrize("key", [None, KEY])
+def test_a_bucket_denies_uploads_under_a_key_that_comes_with_each_request(key: str | None) -> None:
+    policy = bucket_policy(ARN, tls_only=False, kms_key_arn=key)
+    context = {"s3:x-amz-server-side-encryption-customer-algorithm": "AES256"}
+    access = Access("s3:PutObject", f"{ARN}/layer", frozenset({"arn"}), "111122223333", context)
+    assert evaluate(policy, access) is Decision.DENIED

@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import json
+from typing import Any
+
+import pytest
 
 from tests.mock_engine import Deploy
 
 NAME = "registry-bucket-1a2b3c4"
+GUARDS = (
+    "BucketServerSideEncryptionConfiguration",
+    "BucketPublicAccessBlock",
+    "BucketOwnershipControls",
+    "BucketLifecycleConfiguration",
+    "BucketVersioning",
+    "BucketPolicy",
+)
 KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
 
 
@@ -28,8 +39,8 @@ def test_under_a_kms_key_the_bucket_encrypts_with_it_and_asks_kms_seldom(deploy:
 
 def test_the_bucket_refuses_plain_http_and_under_a_kms_key_other_encryption(deploy: Deploy) -> None:
     for settings, refused in {
-        "": {"PlainHttp"},
-        "kmsKeyArn": {"PlainHttp", "OtherEncryption", "OtherKey"},
+        "": {"CustomerKey", "PlainHttp"},
+        "kmsKeyArn": {"CustomerKey", "PlainHttp", "OtherEncryption", "OtherKey"},
     }.items():
         policy = deploy(bucket={settings: KEY} if settings else {}).one("BucketPolicy")
         statements = json.loads(policy["policy"])["Statement"]
@@ -38,14 +49,38 @@ def test_the_bucket_refuses_plain_http_and_under_a_kms_key_other_encryption(depl
         assert {statement["Effect"] for statement in statements} == {"Deny"}
 
 
-def test_a_bucket_that_has_nothing_to_refuse_has_no_policy(deploy: Deploy) -> None:
-    assert deploy(bucket={"endpoint": "http://s3.example.com", "tlsOnly": False}).all("BucketPolicy") == []
+@pytest.mark.parametrize("bucket", [{}, {"tlsOnly": False, "protect": False}, {"versioning": True}], ids=str)
+def test_what_guards_the_images_is_there_with_every_setting_and_goes_with_the_bucket_only(
+    deploy: Deploy, bucket: dict[str, Any]
+) -> None:
+    deployed = deploy(bucket=bucket)
+    for type_ in GUARDS:
+        (guard,) = deployed.all(type_)
+        options = deployed.options[guard.name]
+        assert guard.inputs["bucket"] == NAME
+        assert options.deleted_with == "registry-bucket"
+        assert options.protect == deployed.options["registry-bucket"].protect == bucket.get("protect", True)
 
 
-def test_versioning_is_a_setting(deploy: Deploy) -> None:
-    assert deploy().all("BucketVersioning") == []
-    versioning = deploy(bucket={"versioning": True}).one("BucketVersioning")
-    assert versioning == {"bucket": NAME, "versioningConfiguration": {"status": "Enabled"}}
+@pytest.mark.parametrize(
+    ("former", "setting", "status"),
+    [
+        (None, False, "Disabled"),
+        ("Disabled", False, "Disabled"),
+        ("Disabled", True, "Enabled"),
+        ("Enabled", False, "Suspended"),
+        ("Suspended", False, "Suspended"),
+        ("Suspended", True, "Enabled"),
+    ],
+)
+def test_versioning_is_a_setting_and_never_goes_back_to_what_it_was_before_it_was_on(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, former: str | None, setting: bool, status: str
+) -> None:
+    configured = {"versioningConfiguration": {"status": former}}
+    state = [{"type": "aws:s3/bucketVersioning:BucketVersioning", "outputs": configured}] if former else []
+    monkeypatch.setattr("tests.mock_engine.STATE", state)
+    versioning = deploy(bucket={"versioning": setting}).one("BucketVersioning")
+    assert versioning == {"bucket": NAME, "versioningConfiguration": {"status": status}}
 
 
 def test_noncurrent_versions_expire_also_those_of_a_bucket_that_was_versioned_once(deploy: Deploy) -> None:

@@ -18,8 +18,9 @@ class BucketSettings(SettingsModel):
     )
     protect: bool = Field(
         default=True,
-        description="Refuse to delete or replace the bucket (Pulumi's protect): `pulumi destroy` stops at its preview, "
-        "before it has deleted anything. Set it to false, and run `pulumi up`, before a teardown that is meant.",
+        description="Refuse to delete or replace the bucket and what guards it (Pulumi's protect): `pulumi destroy` "
+        "stops at its preview, before it has deleted anything. Set it to false, and run `pulumi up`, before a teardown "
+        "that is meant.",
     )
     force_destroy: bool = Field(
         default=False,
@@ -35,7 +36,8 @@ class BucketSettings(SettingsModel):
     )
     versioning: bool = Field(
         default=False,
-        description="Keep what is deleted or overwritten as a non-current version, for noncurrentVersionDays.",
+        description="Keep what is deleted or overwritten as a non-current version, for noncurrentVersionDays. A layer "
+        "is kept twice so long, as the registry moves it when its upload ends. Switched off again, it is suspended.",
     )
     noncurrent_version_days: int = Field(
         default=30,

@@ -29,6 +29,7 @@ _create_any_access_key = moto_iam.create_access_key
 
 SSE = "x-amz-server-side-encryption"
 SSE_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
+SSE_CUSTOMER = "x-amz-server-side-encryption-customer-algorithm"
 
 S3_ACTIONS = {
     "BUCKET": {
@@ -165,7 +166,8 @@ def _s3_accesses(request: IAMRequestBase, resource: str) -> Iterator[Access]:
         # Parts carry no encryption headers of their own: the upload's beginning decided it for them.
         algorithm, key_id = upload.sse_encryption, upload.kms_key_id
     key_arn = resolve_key(key_id, request.account_id, request._region)
-    yield _access(request, request._action, resource, **{f"s3:{SSE}": algorithm, f"s3:{SSE_KEY}": key_arn})
+    given = {SSE: algorithm, SSE_KEY: key_arn, SSE_CUSTOMER: request._headers.get(SSE_CUSTOMER)}
+    yield _access(request, request._action, resource, **{f"s3:{header}": value for header, value in given.items()})
     if not bucket or not key_name:
         return
     stored = s3_backends[request.account_id]["aws"].get_object(name, key_name)

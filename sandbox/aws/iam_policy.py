@@ -20,6 +20,7 @@ KNOWN_KEYS = frozenset(
         "aws:resourceaccount",
         "s3:x-amz-server-side-encryption",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
+        "s3:x-amz-server-side-encryption-customer-algorithm",
         "kms:viaservice",
     }
 )

@@ -41,8 +41,7 @@ class BucketConfiguration(Resource):
 
     @override
     def create(self, inputs: Properties) -> str:
-        owner = inputs.get("expectedBucketOwner")
-        resource_id = f"{inputs['bucket']},{owner}" if owner else inputs["bucket"]
+        resource_id = _resource_id(inputs)
         with self.doing(f"creating {self.title} ({resource_id})"):
             self.put(_target(resource_id), inputs)
         return resource_id
@@ -163,6 +162,12 @@ class Versioning(BucketConfiguration):
     }
 
     @override
+    def create(self, inputs: Properties) -> str:
+        if inputs["versioningConfiguration"]["status"] == "Disabled":  # the real one takes over what it finds
+            return _resource_id(inputs)
+        return super().create(inputs)
+
+    @override
     def put(self, target: Properties, inputs: Properties) -> None:
         configuration = inputs["versioningConfiguration"]
         if configuration["status"] == "Disabled":
@@ -257,6 +262,12 @@ class BucketPolicy(BucketConfiguration):
     @override
     def check(self, inputs: Properties) -> Iterable[Problem]:
         return policies.problems(inputs, "policy")
+
+
+def _resource_id(inputs: Properties) -> str:
+    """The id of a configuration: `bucket` or `bucket,owner`."""
+    owner = inputs.get("expectedBucketOwner")
+    return f"{inputs['bucket']},{owner}" if owner else inputs["bucket"]
 
 
 def _target(resource_id: str) -> Properties:

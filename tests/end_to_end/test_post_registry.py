@@ -143,20 +143,45 @@ def test_no_secret_is_anywhere_in_plain_text(stack: RegistryStack) -> None:
     assert_no_secret_in_plain_text(stack)
 
 
-def test_a_bucket_with_images_is_not_destroyed_without_force_destroy(stack: RegistryStack, tmp_path: Path) -> None:
-    push(stack.crane(), f"{stack.hostname}/precious:1", tmp_path)
-    before = stack.objects()
-    stack.up(**POST, bucket={"protect": True, "forceDestroy": False})
-    with pytest.raises(subprocess.CalledProcessError) as refusal:
-        stack.pulumi("destroy", "--yes", "--color=never")
-    assert "registry-bucket" in refusal.value.stdout
-    assert "To unprotect the resource" in refusal.value.stdout
-    assert pull(stack.crane(), f"{stack.hostname}/precious:1", tmp_path)
+def test_a_destroy_that_is_refused_or_fails_leaves_the_images_and_all_that_guards_them(
+    stack: RegistryStack, tmp_path: Path
+) -> None:
+    image = f"{stack.hostname}/precious:1"
+    digest = push(stack.crane(), image, tmp_path)
+    bucket = {"protect": True, "forceDestroy": False, "versioning": True}
+    stack.up(**POST, bucket=bucket)
+    guards, objects = stack.guards(), set(stack.objects())
 
-    stack.up(**POST, bucket={"protect": False, "forceDestroy": False})
+    refusal = refused_destroy(stack)
+    assert "registry-bucket" in refusal
+    assert pull(stack.crane(), image, tmp_path) == digest
+    refused_destroy(stack, "--skip-preview")
+    assert stack.guards() == guards
+    stack.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
+    assert stack.guards() == guards
+    assert set(stack.objects()) >= objects
+
+    stack.up(**POST, bucket=bucket | {"protect": False})
+    assert stack.guards() == guards
     with pytest.raises(automation.CommandError, match="BucketNotEmpty"):
         stack.destroy()
-    assert set(stack.objects()) >= set(before)
+    assert stack.guards() == guards
+    assert set(stack.objects()) >= objects
+
+    stack.up(**POST, bucket=bucket | {"protect": False})
+    assert stack.guards() == guards
+    assert pull(stack.crane(), image, tmp_path) == digest
+    kept = {one["type"] for one in stack.state() if one.get("deletedWith")}
+    assert len(kept) == len(guards)
+
+
+def refused_destroy(stack: RegistryStack, *options: str) -> str:
+    """What `pulumi destroy` prints that ends in the refusal to delete what is protected."""
+    with pytest.raises(subprocess.CalledProcessError) as refusal:
+        stack.pulumi("destroy", "--yes", "--color=never", *options)
+    text = refusal.value.stdout
+    assert "protected" in text
+    return text
 
 
 def test_destroying_leaves_nothing(stack: RegistryStack) -> None:

@@ -368,6 +368,12 @@ class TestVersioning(PluginTest):
         engine.delete(made)
         assert "Status" not in aws.client("s3").get_bucket_versioning(Bucket=bucket)
 
+    def test_that_was_once_on_is_taken_over_as_it_is(self, engine: Engine, aws: EmulatedAws, bucket: str) -> None:
+        suspended = {"Status": "Suspended"}
+        aws.client("s3").put_bucket_versioning(Bucket=bucket, VersioningConfiguration=suspended)
+        made = engine.create(VERSIONING, bucket=bucket, versioningConfiguration={"status": "Disabled"})
+        assert made.state["versioningConfiguration"]["status"] == "Suspended"
+
     def test_that_is_on_can_not_be_disabled(self, engine: Engine, bucket: str) -> None:
         made = engine.create(VERSIONING, bucket=bucket, versioningConfiguration={"status": "Enabled"})
         with pytest.raises(PluginError, match="set it to 'Suspended'"):
