@@ -7,16 +7,18 @@ from registry.credentials import Credentials
 from registry.endpoint import Endpoint
 from registry.identity import Identity
 from registry.ownership import Ownership
+from registry.pulumi_version import require_supported_pulumi
 from registry.settings import Settings
 from registry.storage import Storage
 from registry.surroundings import Surroundings
 
+require_supported_pulumi()
 settings = Settings.load(pulumi.Config())
 tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname}
 
 ownership = Ownership("registry", settings)
 surroundings = Surroundings.find(settings, ownership)
-storage = Storage("registry", settings.bucket, tags)
+storage = Storage("registry", settings.bucket, tags, was_versioned=surroundings.was_versioned)
 identity = Identity("registry", settings, tags, bucket_arn=storage.bucket_arn)
 credentials = Credentials("registry", settings)
 controller = Controller(

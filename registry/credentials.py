@@ -49,6 +49,8 @@ class Credentials(pulumi.ComponentResource):
 
     def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("registry:index:Credentials", name, None, opts)
+        if settings.is_open:
+            pulumi.log.warn(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)", self)
 
         def secret(role: str, length: int, rotation: int) -> random.RandomPassword:
             return random.RandomPassword(

@@ -20,7 +20,7 @@ from registry.cluster import Cluster
 PROGRAM = Path(__file__).parent.parent / "__main__.py"
 PLAIN = {"hostname": "registry.example.com"}
 """The least that a stack has to set."""
-POST: dict[str, Any] = {"tls": "none", "users": []}
+POST: dict[str, Any] = {"tls": "none", "users": [], "anonymousPush": True}
 """The registry of the post: by plain HTTP, for everyone."""
 
 EVENT_LOOP = asyncio.new_event_loop()
@@ -34,6 +34,9 @@ NAMESPACE_EXISTS = True
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
 
+
+REQUIRED_VERSIONS: list[str] = []
+"""What programs have required of the engine so far."""
 
 LAST_OUTPUTS: dict[str, Any] = {}
 """The stack's outputs after its last update; none: this is the first."""
@@ -127,12 +130,57 @@ class Engine(pulumi.runtime.Mocks):
 
 
 @dataclass(frozen=True)
+class Options:
+    """What the program told the engine of a resource beside its inputs; other resources by their names.
+
+    `depends_on` has those whose outputs are inputs, too.
+    """
+
+    parent: str
+    depends_on: set[str]
+    protect: bool
+    deleted_with: str
+    delete_before_replace: bool
+    replace_on_changes: list[str]
+    ignore_changes: list[str]
+    hooks: set[str]
+
+
+class Monitor(pulumi.runtime.mocks.MockMonitor):
+    """Keeps the options of each resource that the program registers."""
+
+    def __init__(self, mocks: pulumi.runtime.Mocks) -> None:
+        super().__init__(mocks)
+        self.options: dict[str, Options] = {}
+
+    def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (gRPC's name)
+        hooks = request.hooks
+        self.options[request.name] = Options(
+            parent=_name(request.parent),
+            depends_on={_name(urn) for urn in request.dependencies},
+            protect=request.protect,
+            deleted_with=_name(request.deletedWith),
+            delete_before_replace=request.deleteBeforeReplace,
+            replace_on_changes=[*request.replaceOnChanges],
+            ignore_changes=[*request.ignoreChanges],
+            hooks={*hooks.before_create, *hooks.after_create, *hooks.before_update, *hooks.after_update},
+        )
+        return super().RegisterResource(request)
+
+
+def _name(urn: str) -> str:
+    return urn.rpartition("::")[2]
+
+
+@dataclass(frozen=True)
 class Deployed:
-    """What a run of the program left: the engine's record, the outputs, and which of those are secret."""
+    """What a run of the program left: the engine's record, the outputs, which of those are secret, and options."""
 
     engine: Engine
     outputs: dict[str, Any]
     secret_outputs: set[str]
+    options: dict[str, Options]
+    """By the resource's name."""
 
     def all(self, type_: str) -> list[Resource]:
         """The resources whose type ends with `type_`, such as `Bucket`."""
@@ -169,6 +217,11 @@ def configure(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], project
     monkeypatch.setenv("PULUMI_CONFIG", json.dumps({f"{project}:{key}": value for key, value in values.items()}))
 
 
+def require_version(_: Any, request: Any) -> None:
+    """What an engine says of the versions that a program requires: one that is new enough says nothing."""
+    REQUIRED_VERSIONS.append(request.pulumi_version_range)
+
+
 def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Deployed:
     """Run the program as the engine does, with the given settings."""
     configure(monkeypatch, settings)
@@ -176,7 +229,11 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
     asyncio.set_event_loop(EVENT_LOOP)
     found = Cluster("the cluster of context test (https://kubernetes.example.com)", LIVE_OBJECTS, NAMESPACE_EXISTS)
     monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
-    pulumi.runtime.set_mocks(engine, project="registry", stack="test", organization="acme", preview=False)
+    monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
+    monitor = Monitor(engine)
+    pulumi.runtime.set_mocks(
+        engine, project="registry", stack="test", organization="acme", preview=False, monitor=monitor
+    )
     exported: dict[str, pulumi.Output[Any]] = {}
     monkeypatch.setattr(pulumi, "export", lambda name, value: exported.update({name: pulumi.Output.from_input(value)}))
     outputs: dict[str, Any] = {}
@@ -194,4 +251,4 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
         return collect()
 
     program()
-    return Deployed(engine, outputs, secrets)
+    return Deployed(engine, outputs, secrets, monitor.options)

@@ -96,3 +96,14 @@ def test_without_users_there_is_no_password_and_no_htpasswd_file(deploy: Deploy)
     assert set(passwords(deployed)) == {"registry-http-secret"}
     assert htpasswd(deployed) is None
     assert deployed.outputs["dockerConfigJson"] is None
+
+
+def test_each_update_of_a_registry_that_is_open_to_everyone_warns_of_it(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, _: warnings.append(message))
+    deploy(users=[], loadBalancer={"internal": True})
+    assert warnings == []
+    deploy(**POST)
+    assert warnings == ["registry.example.com: everyone on the internet may push and pull (anonymousPush)"]

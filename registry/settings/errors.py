@@ -57,6 +57,9 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
 
     A setting's key has no namespace: so it is good for the CLI and in a stack's file, whatever the project is called.
     """
+    if mistake["type"] != "extra_forbidden":  # what is judged as a default has its field's name, not its key
+        keys = {name: field.alias for name, field in model.model_fields.items()}
+        mistake = {**mistake, "loc": tuple(keys.get(str(part)) or part for part in mistake["loc"])}
     setting = _path(mistake)
     fields, field = _place(model, mistake)
     if mistake["type"] == "missing":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Sequence
 from typing import Any, Literal, Self
 
 import pulumi
@@ -25,6 +26,7 @@ _ZONE_RULE = "be a domain that holds the hostname"
 _PUBLIC_RULE = "not be acm with privateZone"
 _LENGTH_RULE = f"not be acm with a hostname of more than {ACM_NAME_LENGTH} characters"
 _ONCE_RULE = "name each user once"
+_ANONYMOUS_RULE = "be true where users is empty and a public load balancer admits every address"
 
 
 class Settings(SettingsModel):
@@ -60,7 +62,8 @@ class Settings(SettingsModel):
         default=["registry"],
         examples=["registry", "ci"],
         json_schema_extra={"together": _ONCE_RULE},
-        description="The names of who may log in, each with a generated password. Empty: everyone may push and pull.",
+        description="The names of who may log in, each with a generated password. Empty: everyone may push and pull, "
+        "see anonymousPush.",
     )
     rotation: RotationSettings = Field(
         default=RotationSettings(),
@@ -94,6 +97,12 @@ class Settings(SettingsModel):
         default=LoadBalancerSettings(),
         description="The load balancer: internal, allowedCidrs, idleTimeoutSeconds, sslNegotiationPolicy; each is "
         "described in docs/settings.md.",
+    )
+    anonymous_push: bool = Field(
+        default=False,
+        validate_default=True,
+        json_schema_extra={"together": _ANONYMOUS_RULE},
+        description="Without users, let everyone on the internet push and pull; each update warns of it.",
     )
     network_policy: bool = Field(
         default=True,
@@ -167,6 +176,23 @@ class Settings(SettingsModel):
             )
         return rotation
 
+    @field_validator("anonymous_push")
+    @classmethod
+    def _anonymous_push_is_said(cls, anonymous_push: bool, info: ValidationInfo) -> bool:
+        balancer = info.data.get("load_balancer")
+        if balancer and not anonymous_push and _is_open(info.data.get("users", ["unknown"]), balancer):
+            raise refused(
+                _ANONYMOUS_RULE,
+                "name users, or set loadBalancer.internal or allowedCidrs; if the whole internet is to push and pull: "
+                "pulumi config set anonymousPush true",
+            )
+        return anonymous_push
+
+    @property
+    def is_open(self) -> bool:
+        """Whether everyone on the internet may push."""
+        return _is_open(self.users, self.load_balancer)
+
     @property
     def serves_tls(self) -> bool:
         """Whether clients come by HTTPS."""
@@ -183,6 +209,10 @@ class Settings(SettingsModel):
         except ValidationError as error:
             mistakes = [describe(cls, mistake) for mistake in error.errors(include_url=False)]
             raise SettingsError.of(mistakes) from None
+
+
+def _is_open(users: Sequence[str], balancer: LoadBalancerSettings) -> bool:
+    return not users and not balancer.internal and (not balancer.allowed_cidrs or "0.0.0.0/0" in balancer.allowed_cidrs)
 
 
 def _values(config: pulumi.Config) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from sandbox.tools.build import Toolchain
 from tests.end_to_end.operations import Operations
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
-POST: dict[str, Any] = {"tls": "none", "users": []}
+POST: dict[str, Any] = {"tls": "none", "users": [], "anonymousPush": True}
 """The registry of the post: by plain HTTP, for everyone."""
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member that tells a secret from another object in an exported state: sdk/go/common/resource/sig in Pulumi."""
@@ -255,6 +255,22 @@ class RegistryStack:
         """The keys of all objects in the bucket."""
         pages = self.sandbox.aws("s3").get_paginator("list_objects_v2").paginate(Bucket=self.bucket)
         return [entry["Key"] for page in pages for entry in page.get("Contents", [])]
+
+    def guards(self) -> dict[str, Any]:
+        """What S3 has of each kind of configuration that guards the bucket."""
+        s3 = self.sandbox.aws("s3")
+        kinds = {
+            "encryption": s3.get_bucket_encryption,
+            "public access block": s3.get_public_access_block,
+            "ownership controls": s3.get_bucket_ownership_controls,
+            "lifecycle": s3.get_bucket_lifecycle_configuration,
+            "versioning": s3.get_bucket_versioning,
+            "policy": s3.get_bucket_policy,
+        }
+        answers = {kind: ask(Bucket=self.bucket) for kind, ask in kinds.items()}
+        return {
+            kind: {key: answer[key] for key in answer if key != "ResponseMetadata"} for kind, answer in answers.items()
+        }
 
     def encryptions(self) -> set[tuple[str, str | None]]:
         """How the objects in the bucket are encrypted: algorithm, and the KMS key's ARN."""

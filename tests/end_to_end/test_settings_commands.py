@@ -89,6 +89,7 @@ def test_every_command_sets_its_setting_to_the_example(project: Project) -> None
 def test_a_list_is_made_empty_by_the_command_that_stands_with_it(project: Project) -> None:
     assert [command.partition(" --json ")[0] for command in EMPTYING] == ["pulumi config set-all"]
     project.run("pulumi stack init empty")
-    for command in ("pulumi config set hostname registry.example.com", *EMPTYING):
+    others = ["pulumi config set hostname registry.example.com", "pulumi config set anonymousPush true"]
+    for command in (*others, *EMPTYING):
         project.run(command)
     assert project.loaded()["users"] == []

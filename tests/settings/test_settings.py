@@ -106,8 +106,19 @@ def test_every_setting_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_no_users_at_all_is_a_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert load(monkeypatch, users=[]).users == []
+@pytest.mark.parametrize(
+    ("others", "is_open"),
+    [
+        ({"anonymousPush": True}, True),
+        ({"anonymousPush": True, "loadBalancer": {"internal": True}}, False),
+        ({"loadBalancer": {"internal": True}}, False),
+        ({"loadBalancer": {"allowedCidrs": ["10.0.0.0/8"]}}, False),
+    ],
+    ids=str,
+)
+def test_no_users_at_all_is_a_choice(monkeypatch: pytest.MonkeyPatch, others: dict[str, Any], is_open: bool) -> None:
+    settings = load(monkeypatch, users=[], **others)
+    assert (settings.users, settings.is_open) == ([], is_open)
 
 
 @pytest.mark.parametrize(
@@ -187,6 +198,12 @@ MISTAKES = [
     ({"users": ["-ci"]}, "with a letter or digit first", "ci-builder"),
     ({"users": ["u" * 64]}, "be at most 63 letters", "ci-builder"),
     ({"users": [7]}, "users[0] is 7, but must be text", "'users[0]' registry"),
+    ({"users": []}, "anonymousPush is False, but must be true where users is empty", "config set anonymousPush true"),
+    (
+        {"users": [], "loadBalancer": {"allowedCidrs": ["10.0.0.0/8", "0.0.0.0/0"]}},
+        "a public load balancer admits every address",
+        "loadBalancer.internal",
+    ),
     ({"users": ["ci", "ci"]}, "name each user once", "take the second one out"),
     ({"rotation": 2}, "rotation is '2', but must be an object", "rotation.accessKey 1"),
     ({"rotation": {"accessKey": 0}}, "rotation.accessKey is 0, but must be at least 1", "accessKey 1"),

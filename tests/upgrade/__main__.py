@@ -26,7 +26,7 @@ from sandbox.tools.build import ToolchainError, toolchain
 from tests.end_to_end.images import pull, push
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly
 from tests.end_to_end.registry_stack import CHECKOUT, POST, RegistryStack, Sandbox, running_sandbox
-from tests.upgrade.former_checkout import FormerCommitError, former_checkout, subject
+from tests.upgrade.former_checkout import FormerCommitError, former_checkout, known_settings, subject
 from tests.upgrade.rules import lost, remark
 
 LAYOUT = Layout("upgrade", 92)
@@ -34,7 +34,7 @@ FORMS: dict[str, dict[str, Any]] = {
     "default-form": {"users": ["registry", "ci"]},
     "post-form": POST | {"controller": "ReplicationController"},
 }
-"""The stacks, and the settings of each, which both programs must understand."""
+"""The stacks, and the settings of each; the former program gets those that it has."""
 
 IMAGES = 3
 """Pushed before the upgrade, each of two layers."""
@@ -87,7 +87,7 @@ def upgrade(sandbox: Sandbox, name: str, settings: dict[str, Any], former: Path,
     steps = Steps()
     stack = RegistryStack(sandbox, name, directory, checkout=former)
     with steps.step("up by the former program"):
-        before = stack.up(**settings)
+        before = stack.up(**known_settings(former, settings))
     passwords = before["passwords"]
     crane = stack.crane()  # it stays logged in with the former password, and so does the other client
     client = RegistryClient(stack, before.get("username"), before.get("password"))

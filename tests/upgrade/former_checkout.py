@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from sandbox.lifecycle import CHECKOUT
 from sandbox.stack import PROGRAM, STACK
@@ -47,6 +50,13 @@ def former_checkout(commit: str) -> Iterator[Path]:
 def subject(checkout: Path) -> str:
     """The commit that is checked out, in a line: its abbreviated name and its subject."""
     return git("-C", str(checkout), "show", "--no-patch", "--format=%h %s")
+
+
+def known_settings(checkout: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the settings that the program of a checkout declares in its Pulumi.yaml; former ones name the project."""
+    declared = yaml.safe_load((checkout / "Pulumi.yaml").read_text())["config"]
+    known = {key.rpartition(":")[2] for key in declared}
+    return {key: value for key, value in settings.items() if key in known}
 
 
 def git(*arguments: str) -> str:
