@@ -53,7 +53,7 @@ def subject(checkout: Path) -> str:
 
 
 def known_settings(checkout: Path, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Those of the settings that the program of a checkout declares in its Pulumi.yaml; former ones name the project."""
+    """Those of the settings that a checkout declares in its Pulumi.yaml, where former ones name the project, too."""
     declared = yaml.safe_load((checkout / "Pulumi.yaml").read_text())["config"]
     known = {key.rpartition(":")[2] for key in declared}
     return {key: value for key, value in settings.items() if key in known}
