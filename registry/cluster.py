@@ -5,9 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 import pulumi
 
@@ -29,6 +31,9 @@ _COLLECTIONS = {
 }
 """Where the API server has the objects of a kind."""
 
+_EKS_SERVER = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:eks\.amazonaws\.com(?:\.cn)?|api\.aws)$")
+"""The name of a cluster's server: docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html"""
+
 
 _CHOOSE = "pulumi config set kubernetes:context NAME"
 
@@ -43,12 +48,13 @@ class Cluster:
 
     `name` tells a person which one it is: the kubeconfig's context and the server. `objects` has those that exist, as
     the API server gives them, by what kubectl calls them: `deployment/kube-registry`. `has_namespace`: their namespace
-    exists, as far as one may know.
+    exists, as far as one may know. `region`: the AWS region that the server's name tells, as EKS's do.
     """
 
     name: str
     objects: Mapping[str, Mapping[str, Any]]
     has_namespace: bool = True
+    region: str | None = None
 
 
 @dataclass(frozen=True)
@@ -57,6 +63,12 @@ class _Target:
 
     configuration: Configuration
     context: str | None
+
+    @property
+    def region(self) -> str | None:
+        """The AWS region in the name of an EKS cluster's server."""
+        found = _EKS_SERVER.search(urlsplit(self.configuration.host).hostname or "")
+        return found[1] if found else None
 
     @property
     def name(self) -> str:
@@ -92,7 +104,7 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
                 match error.status:
                     case 404:
                         if kind == "namespace":
-                            return Cluster(target.name, {}, has_namespace=False)
+                            return Cluster(target.name, {}, has_namespace=False, region=target.region)
                     case 403:
                         refused.append(f"{kind}s")
                     case 401:
@@ -119,7 +131,7 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
             "have a Role there that lets you get them: docs/operations.md has it. Perhaps there is no such namespace",
         )
     found.pop(f"namespace/{namespace}", None)
-    return Cluster(target.name, found)
+    return Cluster(target.name, found, region=target.region)
 
 
 def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:

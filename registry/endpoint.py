@@ -19,6 +19,9 @@ ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 cloud-provider-aws.sigs.k8s.io/service_controller/"""
 INTERNAL = f"{ANNOTATION}internal"
 VALIDATION_RECORD_TTL_SECONDS = 60
+VALIDATION_MINUTES = 20
+"""How long ACM may take to see the record that proves the name. It does in minutes, or never: if no parent domain
+delegates to the zone, or a CAA record forbids it."""
 DRAINING_SECONDS = 300
 """How long requests that run on a node that leaves may take to their end, as AWS's own console has it."""
 
@@ -102,8 +105,8 @@ class Endpoint(pulumi.ComponentResource):
             allow_overwrite=True if surroundings.adopts_record else None,
             opts=pulumi.ResourceOptions(parent=self),
         )
-        # Known when the name works: a stack that reads it may pull at once.
         scheme = "https" if settings.serves_tls else "http"
+        # Known when the record is there. A load balancer that is new answers some minutes later.
         self.url = record.fqdn.apply(lambda fqdn: f"{scheme}://{fqdn}")
         self.register_outputs({"loadBalancerHostname": self.load_balancer_hostname, "url": self.url})
 
@@ -129,7 +132,9 @@ class Endpoint(pulumi.ComponentResource):
             f"{name}-certificate-validation",
             certificate_arn=certificate.arn,
             validation_record_fqdns=[record.fqdn],
-            opts=child,
+            opts=pulumi.ResourceOptions(
+                parent=self, custom_timeouts=pulumi.CustomTimeouts(create=f"{VALIDATION_MINUTES}m")
+            ),
         )
         return validation.certificate_arn
 

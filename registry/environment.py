@@ -12,6 +12,9 @@ from registry.settings import MIB, Settings
 PORT = 5000
 """Where the registry listens in its pod: the port of the post, and of the image."""
 
+DEBUG_PORT = 5001
+"""Where it has metrics and profiles (pprof): the port of the images, which only the pod itself reaches."""
+
 DRAIN_SECONDS = 60
 """How long a pod that is told to end goes on with the requests it has."""
 
@@ -35,6 +38,8 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
     """
     variables: dict[str, str | Text] = {
         "REGISTRY_HTTP_ADDR": f":{PORT}",
+        # The images have it on every address: heap and profiles for each pod of a cluster that enforces no policy.
+        "REGISTRY_HTTP_DEBUG_ADDR": f"127.0.0.1:{DEBUG_PORT}",
         # Without it the registry dies at SIGTERM with the requests it has.
         "REGISTRY_HTTP_DRAINTIMEOUT": f"{DRAIN_SECONDS}s",
         # With the images' own, 10 s and three failures, pods stay endpoints for half a minute of an S3 that is away.

@@ -30,6 +30,13 @@ class Judge:
             "aws:region", region, rule, "pulumi config set aws:region REGION; aws ec2 describe-regions lists them"
         )
 
+    def cluster_region(self, region: str | Failure, clusters: str | None) -> str | None:
+        """By the provider's region, and that of the cluster, if it tells one."""
+        if clusters is None or isinstance(region, Failure) or region == clusters:
+            return None
+        rule = f"be the cluster's region, {clusters}, where its load balancers are, and the certificates that they take"
+        return told("aws:region", region, rule, f"pulumi config set aws:region {clusters}, or choose another cluster")
+
     def zone(self, answer: str | Failure) -> str | None:
         """By the look-up of the hosted zone's name."""
         name, kind = self._settings.zone, "private" if self._settings.private_zone else "public"

@@ -35,13 +35,15 @@ class Ownership(pulumi.ComponentResource):
     this stack did not make is a mistake, as taking fields back would seize it; so is a cluster that cannot be asked.
 
     Outputs: `annotations` (dict of strings), which every object of the stack has. Found in the cluster: `mistakes` (in
-    the words of the settings' errors), `cluster` (its name for a person, None if it cannot be asked), and
-    `load_balancer_hostnames` of the stack's Service. `has_state`: the stack was updated before, or is now.
+    the words of the settings' errors), `cluster` (its name for a person, None if it cannot be asked), `cluster_region`
+    if it tells one, and `load_balancer_hostnames` of the stack's Service. `has_state`: the stack was updated before, or
+    is now.
     """
 
     annotations: Mapping[str, str]
     mistakes: list[str]
     cluster: str | None
+    cluster_region: str | None
     load_balancer_hostnames: list[str]
     has_state: bool
 
@@ -53,13 +55,13 @@ class Ownership(pulumi.ComponentResource):
         stack_id = stack_state.known_output(id_, "result")
         self.has_state = stack_id is not None or bool(stack_state.last_outputs())
 
-        self.mistakes, self.cluster, self._live = [], None, {}
+        self.mistakes, self.cluster, self.cluster_region, self._live = [], None, None, {}
         try:
             found = cluster.existing_objects(settings.namespace, _names(settings))
         except cluster.ClusterError as error:
             self.mistakes.append(str(error))
         else:
-            self.cluster = found.name
+            self.cluster, self.cluster_region = found.name, found.region
             if not found.has_namespace:
                 rule = "be a namespace that exists in the cluster"
                 remedy = f"kubectl create namespace {settings.namespace}, or name one of kubectl get namespaces"

@@ -68,6 +68,7 @@ class _Look:
         """The id of the zone of classic load balancers, if the region has one."""
         found = aws_reads.load_balancer_zone_id()
         if isinstance(found, str):
+            self._note(self.judge.cluster_region(aws_reads.region(), self._ownership.cluster_region))
             return found
         mistake = self.judge.region(aws_reads.region(), found)
         self._note(mistake)

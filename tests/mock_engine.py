@@ -31,6 +31,9 @@ LIVE_OBJECTS: dict[str, Any] = {}
 
 NAMESPACE_EXISTS = True
 
+CLUSTER_REGION: str | None = None
+"""What the name of the cluster's server tells."""
+
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
 
@@ -144,6 +147,7 @@ class Options:
     replace_on_changes: list[str]
     ignore_changes: list[str]
     hooks: set[str]
+    create_timeout: str
 
 
 class Monitor(pulumi.runtime.mocks.MockMonitor):
@@ -163,6 +167,7 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
             delete_before_replace=request.deleteBeforeReplace,
             replace_on_changes=[*request.replaceOnChanges],
             ignore_changes=[*request.ignoreChanges],
+            create_timeout=request.customTimeouts.create,
             hooks={*hooks.before_create, *hooks.after_create, *hooks.before_update, *hooks.after_update},
         )
         return super().RegisterResource(request)
@@ -227,7 +232,9 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
     configure(monkeypatch, settings)
     engine = Engine()
     asyncio.set_event_loop(EVENT_LOOP)
-    found = Cluster("the cluster of context test (https://kubernetes.example.com)", LIVE_OBJECTS, NAMESPACE_EXISTS)
+    found = Cluster(
+        "the cluster of context test (https://kubernetes.example.com)", LIVE_OBJECTS, NAMESPACE_EXISTS, CLUSTER_REGION
+    )
     monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
     monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
     monitor = Monitor(engine)

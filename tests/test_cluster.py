@@ -172,3 +172,22 @@ def test_a_namespace_that_does_not_exist_is_told_from_one_that_one_may_not_see(
     for answer, has_namespace in ({"metadata": {}}, True), (403, True), (404, False):
         api_server.answers[NAMESPACE] = answer
         assert existing_objects("kube-system", [DEPLOYMENT]).has_namespace is has_namespace
+
+
+@pytest.mark.parametrize(
+    ("server", "region"),
+    [
+        ("https://0123ABCD.gr7.eu-central-1.eks.amazonaws.com", "eu-central-1"),
+        ("https://0123ABCD.yl4.us-gov-west-1.eks.amazonaws.com:443", "us-gov-west-1"),
+        ("https://0123ABCD.sk1.cn-north-1.eks.amazonaws.com.cn", "cn-north-1"),
+        ("https://0123ABCD.eks-cluster.us-west-2.api.aws", "us-west-2"),
+        ("https://kubernetes.example.com", None),
+        ("https://eu-central-1.eks.amazonaws.com.example.com", None),
+    ],
+)
+def test_the_servers_name_of_an_eks_cluster_tells_its_region(
+    configure: Any, monkeypatch: pytest.MonkeyPatch, server: str, region: str | None
+) -> None:
+    configure(kubeconfig({"here": server}, current="here"))
+    monkeypatch.setattr("registry.cluster._call", lambda *_: {})
+    assert existing_objects("kube-system", []).region == region

@@ -133,3 +133,7 @@ def test_a_zone_that_is_given_by_its_id_is_not_looked_up_by_its_name(deploy: Dep
     assert deployed.named("registry-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
     assert deployed.named("registry-certificate-validation-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
     assert "aws:route53/getZone:getZone" not in [token for token, _ in deployed.engine.calls]
+
+
+def test_a_certificate_that_acm_does_not_issue_is_waited_for_twenty_minutes_not_seventy_five(deploy: Deploy) -> None:
+    assert deploy().options["registry-certificate-validation"].create_timeout == "20m"

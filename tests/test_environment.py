@@ -33,6 +33,7 @@ def test_what_the_images_configure_differently_is_said_for_all_of_them() -> None
     assert (
         variables.items()
         >= {
+            "REGISTRY_HTTP_DEBUG_ADDR": "127.0.0.1:5001",
             "REGISTRY_LOG_LEVEL": "info",
             "REGISTRY_LOG_FORMATTER": "json",
             "REGISTRY_LOG_ACCESSLOG_DISABLED": "true",

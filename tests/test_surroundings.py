@@ -171,3 +171,11 @@ def test_what_one_may_not_look_up_is_a_warning_and_no_answer_is_a_mistake(
     aws_answers["getZone"] = "operation error Route 53: ListHostedZones, api error ExpiredToken: expired"
     with pytest.raises(SettingsError, match=r"AWS gave no answer about zone: .* ExpiredToken: expired"):
         deploy()
+
+
+def test_a_region_that_is_not_the_clusters(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mock_engine.CLUSTER_REGION", ELSEWHERE)
+    with pytest.raises(SettingsError, match=f"aws:region is '{REGION}', but must be the cluster's region, {ELSEWHERE}"):
+        deploy()
+    monkeypatch.setattr("tests.mock_engine.CLUSTER_REGION", REGION)
+    deploy()

@@ -53,8 +53,8 @@ class BucketSettings(SettingsModel):
         default=None,
         examples=["https://s3.mx-central-1.amazonaws.com"],
         json_schema_extra={"together": _TLS_RULE},
-        description="Another S3 API than that of the bucket's region: an S3 compatible store, or the regional "
-        "endpoint of a region that the registry does not know yet. Left out: AWS's own.",
+        description="Another URL of the bucket's own S3: of a VPC endpoint, or of a region that the registry does not "
+        "know yet. No other vendor's store: bucket, user and key are made at AWS. Left out: the region's own.",
     )
 
     @field_validator("endpoint")

@@ -66,7 +66,11 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
         return f"  {setting} is not set, but is required.\n    Remedy: {_command(setting, field)}"
     if mistake["type"] == "extra_forbidden":
         closest = difflib.get_close_matches(str(mistake["loc"][-1]), fields, n=1) or [f"one of {', '.join(fields)}"]
-        return f"  {setting} is {mistake['input']!r}, but there is no such setting.\n    Remedy: use {closest[0]}"
+        removal = shlex.join(["pulumi", "config", "rm", *(["--path"] if re.search(r"[.[]", setting) else []), setting])
+        return (
+            f"  {setting} is {mistake['input']!r}, but there is no such setting.\n"
+            f"    Remedy: use {closest[0]}, and {removal}"
+        )
     context = mistake.get("ctx", {})
     rule = context.get("rule") or _RULES.get(mistake["type"], f"be right: {mistake['msg']}").format(**context)
     remedy = context.get("remedy") or _command(setting + _ENTRY.get(mistake["type"], ""), field)

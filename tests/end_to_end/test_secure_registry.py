@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import requests
 from botocore.exceptions import ClientError
@@ -105,6 +109,33 @@ def test_metrics_and_debugging_are_not_reached_through_the_load_balancer(stack: 
         assert client(stack).request("GET", path).status_code == 404
     with pytest.raises(requests.exceptions.ProxyError, match="502"):
         client(stack).request("GET", f"https://{stack.hostname}:5001/metrics")
+
+
+def test_metrics_and_debugging_are_for_the_pod_itself_only(stack: RegistryStack) -> None:
+    ports = {host: {port for at, port in listeners(stack) if at == host} for host, _ in listeners(stack)}
+    assert ports == {"::": {5000}, "127.0.0.1": {5001}}
+
+
+def listeners(stack: RegistryStack) -> set[tuple[str, int]]:
+    """The addresses and ports on which the stack's registries listen in their pods."""
+    found: set[tuple[str, int]] = set()
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.name() == "registry" and stack.hostname in process.environ().get("REGISTRY_HTTP_HOST", ""):
+                for family, file in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
+                    found |= listening(Path(f"/proc/{process.pid}/net/{file}").read_text(), family)
+    return found
+
+
+def listening(table: str, family: int) -> set[tuple[str, int]]:
+    """The listeners in a table of sockets, of which the kernel writes addresses as words in its own byte order."""
+    rows = [line.split() for line in table.splitlines()[1:]]
+    locals_ = [row[1].split(":") for row in rows if row[3] == "0A"]
+    return {(socket.inet_ntop(family, _network_order(address)), int(port, 16)) for address, port in locals_}
+
+
+def _network_order(words: str) -> bytes:
+    return b"".join(int(words[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(words), 8))
 
 
 def test_the_logs_are_json_with_a_line_for_a_request_and_none_for_debugging_or_probes(stack: RegistryStack) -> None:
