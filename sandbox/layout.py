@@ -189,6 +189,7 @@ class Layout:
             # The language host asks pip for the installed packages, which would look for its own next release first.
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "KUBECONFIG": str(self.kubeconfig),
+            "KUBECACHEDIR": str(self.directory / "kubectl"),
             "DOCKER_CONFIG": str(self.directory / "docker"),
             # By TLS, as the bucket's policy asks of everyone.
             "AWS_ENDPOINT_URL": self.cloud_tls_url,

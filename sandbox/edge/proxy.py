@@ -1,20 +1,16 @@
 """The edge: what DNS and the load balancers' data path are elsewhere, as an HTTP proxy.
 
-`python -m sandbox.edge --name NAME --network N` serves on `Layout.edge_url` until SIGTERM. A request's host name is
-resolved through Route53 to a load balancer (`edge_resolution`), its listener's NodePort to ready endpoints
-(`edge_endpoints`), and the request streamed to one of them (`edge_http`). It connects to pods of this sandbox only.
+A request's host name is resolved through Route53 to a load balancer (resolution.py), its listener's NodePort to ready
+endpoints (endpoints.py), and the request streamed to one of them (streaming.py). It connects to pods of this sandbox,
+and to its emulated AWS.
 """
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import itertools
 import logging
-import os
-import signal
 import ssl
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -24,11 +20,10 @@ from urllib.parse import urlsplit
 
 import h11
 
-from sandbox.authority import Authority
-from sandbox.edge.endpoints import Endpoint, Endpoints, ServiceTable, follow
+from sandbox.edge.endpoints import Endpoint, Endpoints
 from sandbox.edge.heads import Target, has_body, request_for_pod, target_of
 from sandbox.edge.load_balancers import Route, UnreachableError
-from sandbox.edge.resolution import Resolver, Routes
+from sandbox.edge.resolution import Routes
 from sandbox.edge.streaming import (
     CHUNK,
     BrokenError,
@@ -39,7 +34,7 @@ from sandbox.edge.streaming import (
     exchange,
     tunnel,
 )
-from sandbox.layout import Account, Layout
+from sandbox.layout import Layout
 
 log = logging.getLogger("sandbox.edge")
 
@@ -91,6 +86,8 @@ class Edge:
         makes the TLS context of a server with the DNS names given.
         """
         self._pod_network = ip_network(layout.pod_network)
+        aws = urlsplit(layout.cloud_tls_url)
+        self._aws = Target(aws.hostname or "", aws.port or 0)
         self._routes = Routes(resolve)
         self._endpoints = endpoints
         self._server_context = server_context
@@ -238,6 +235,8 @@ class Edge:
         except ValueError as error:
             await _refuse(client, entry, 400, f"CONNECT takes host:port, not {entry.host}: {error}")
             return await client.close()
+        if target == self._aws:
+            return await self._tunnel_to_aws(client, entry)
         route = await self._route(client, target)
         if route.protocol == "TCP":
             return await self._tunnel(client, route, entry)
@@ -262,6 +261,16 @@ class Edge:
             entry.note = f"no byte for {route.idle_seconds} s, the idle timeout"
             raise
 
+    async def _tunnel_to_aws(self, client: Stream, entry: Entry) -> None:
+        """For clients that keep their proxy when they are redirected to S3, as Python's requests does."""
+        reader, writer = await asyncio.open_connection(self._aws.host, self._aws.port, limit=CHUNK)
+        try:
+            upstream = Stream(reader, writer, h11.CLIENT)
+            entry.status = 200
+            entry.note = f"{await tunnel(await client.accept_tunnel(), upstream)} bytes"
+        finally:
+            writer.close()
+
     def _context(self, route: Route) -> ssl.SSLContext:
         key = (route.certificate_names, route.security_policy)
         if key not in self._contexts:
@@ -274,36 +283,3 @@ class Edge:
 async def _refuse(client: Stream, entry: Entry, status: int, text: str) -> None:
     entry.status, entry.note = status, text
     await client.answer(status, text)
-
-
-async def run(layout: Layout) -> None:
-    """Serve on `layout.edge_url` until SIGTERM or SIGINT."""
-    account = Account.load(layout.account_file)
-    table = ServiceTable()
-    watching = asyncio.create_task(follow(table, layout.kubeconfig))
-    resolver = await asyncio.to_thread(Resolver, layout.cloud_url, account)
-    edge = Edge(layout, resolver.resolve, table, Authority.open(layout).server_context)
-    url = urlsplit(layout.edge_url)
-    server = await asyncio.start_server(edge.serve, url.hostname, url.port, limit=CHUNK, backlog=512)
-    log.info("serving on %s", layout.edge_url)
-    stopped = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
-    await stopped.wait()
-    watching.cancel()
-    server.close()
-    logging.shutdown()
-    os._exit(0)  # not to wait for threads that wait for AWS
-
-
-def main() -> None:
-    """Run the edge of the sandbox that the arguments name."""
-    parser = argparse.ArgumentParser(prog="python -m sandbox.edge", description=__doc__)
-    parser.add_argument("--name", required=True, help="the sandbox's name")
-    parser.add_argument("--network", required=True, type=int, help="the N of its addresses 127.N.0.0/16")
-    arguments = parser.parse_args()
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(message)s")
-    try:
-        asyncio.run(run(Layout(arguments.name, arguments.network)))
-    except (FileNotFoundError, OSError) as error:
-        sys.exit(f"the edge can't start: {error}")

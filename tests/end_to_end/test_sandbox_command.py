@@ -73,7 +73,7 @@ def test_the_environment_trusts_the_sandbox_and_is_logged_in() -> None:
 
 def test_the_readmes_images_are_pushed_pulled_and_seen_by_another_client() -> None:
     commands = [one for one in commands_of(README, IN_THE_SANDBOX) if not one.startswith(("make ", 'eval "$(make '))]
-    assert [one.split()[0] for one in commands] == ["tar", "crane", "crane", "curl"]
+    assert [one.split()[0] for one in commands] == ["tar", "crane", "crane", "printf"]
     shown = in_the_environment(f"set -e; cd {LAYOUT.directory}/project; {'; '.join(commands)}")
     assert shown.returncode == 0, shown.stderr
     assert json.loads(shown.stdout.splitlines()[-1]) == {"name": "hello", "tags": ["1", "2"]}
@@ -100,9 +100,25 @@ except urllib.error.HTTPError as answer:
 def test_clients_reach_the_registry_by_its_name_and_the_cloud_by_its_address(client: str) -> None:
     by_name = in_the_environment(f"{client} https://registry.sandbox.test/v2/")
     assert by_name.stdout.strip() == "401", by_name.stderr
-    # Not through the edge, which would refuse it.
     by_address = in_the_environment(f"{client} $AWS_ENDPOINT_URL/")
     assert by_address.stdout.strip() == "403", by_address.stderr
+
+
+PULL = """python - <<'END'
+import hashlib, json, os, requests
+logins = json.load(open(os.environ["DOCKER_CONFIG"] + "/config.json"))["auths"]
+session = requests.Session()
+session.headers["Authorization"] = "Basic " + logins["registry.sandbox.test"]["auth"]
+hello = "https://registry.sandbox.test/v2/hello"
+digest = session.get(hello + "/manifests/1").json()["layers"][0]["digest"]
+layer = session.get(hello + "/blobs/" + digest)
+print(len(layer.history), digest == "sha256:" + hashlib.sha256(layer.content).hexdigest())
+END"""
+
+
+def test_pythons_requests_pulls_a_layer_though_it_keeps_its_proxy_when_it_is_redirected_to_s3() -> None:
+    pulled = in_the_environment(PULL)
+    assert pulled.stdout.split() == ["1", "True"], pulled.stderr
 
 
 def test_a_preview_says_nothing_but_what_it_would_change() -> None:

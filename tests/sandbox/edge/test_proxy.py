@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import aiohttp
 import pytest
@@ -142,6 +143,20 @@ async def test_a_client_of_http_1_0_gets_a_response_that_ends_with_the_connectio
     head, _, body = (await world.answer(f"GET http://{HOST}/ HTTP/1.0\r\n\r\n".encode())).partition(b"\r\n\r\n")
     assert b"chunked" not in head
     assert body == f"first {HOST}".encode()
+
+
+async def test_a_client_that_keeps_its_proxy_when_it_is_redirected_to_s3_gets_there(world: World) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"<" + await reader.read(100) + b">")
+        writer.close()
+
+    aws = urlsplit(LAYOUT.cloud_tls_url)
+    async with await asyncio.start_server(answer, aws.hostname, aws.port):
+        reader, writer = await world.raw(f"CONNECT {aws.netloc} HTTP/1.1\r\nHost: {aws.netloc}\r\n\r\n".encode())
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200")
+        writer.write(b"hello")
+        assert await asyncio.wait_for(reader.read(), PATIENCE_SECONDS) == b"<hello>"
+        writer.close()
 
 
 async def test_what_is_missing_on_the_way_is_told(world: World) -> None:
