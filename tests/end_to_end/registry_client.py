@@ -156,6 +156,10 @@ def digest_of(content: bytes) -> str:
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
+PULL_SECONDS, PUSH_SECONDS = 0.3, 1.0
+"""Between the begins of two pulls, and of two pushes, while a stack changes: five of each at once cost a core."""
+
+
 class Repeatedly:
     """Does something all the time while the block runs, each `interval` seconds as far as the machine allows."""
 

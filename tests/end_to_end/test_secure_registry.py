@@ -16,7 +16,7 @@ from botocore.exceptions import ClientError
 
 from sandbox.aws import server
 from tests.end_to_end.images import pull, push, pushes
-from tests.end_to_end.registry_client import RegistryClient, Repeatedly
+from tests.end_to_end.registry_client import PULL_SECONDS, PUSH_SECONDS, RegistryClient, Repeatedly
 from tests.end_to_end.registry_stack import POST, RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
 from tests.waiting import PATIENCE_SECONDS
@@ -183,8 +183,8 @@ def test_a_rotation_fails_no_pull_and_no_push(
     digest = push(crane, f"{stack.hostname}/steady:1", tmp_path)
     pushing = pushes(crane, f"{stack.hostname}/rotation", tmp_path)
     with (
-        Repeatedly(lambda: puller.pull("steady", "1"), interval=0.2) as pulls,
-        Repeatedly(pushing, interval=0.2) as pushed,
+        Repeatedly(lambda: puller.pull("steady", "1"), PULL_SECONDS) as pulls,
+        Repeatedly(pushing, PUSH_SECONDS) as pushed,
     ):
         rotated |= rotation
         stack.up(**USERS, rotation=rotated)
