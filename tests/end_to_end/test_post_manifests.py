@@ -123,6 +123,7 @@ def test_the_replication_controller_is_the_posts_but_for_what_is_better(stack: R
             f"{registry}.env[AWS_STS_REGIONAL_ENDPOINTS]",
         ),
         "security": (
+            f"{registry}.env[REGISTRY_HTTP_DEBUG_ADDR]",
             *(f"{registry}.securityContext", f"{pod}.securityContext", f"{pod}.enableServiceLinks"),
             *(f"{pod}.serviceAccount", f"{pod}.automountServiceAccountToken"),
         ),
