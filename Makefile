@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
-WORKERS ?= 5
+WORKERS ?= 4
 
 .PHONY: help machine sandbox sandbox-down env unit types unit-tests test changes node-tests upgrade bench format stubs tools-archive docs
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib.util
 import json
 import os
@@ -29,6 +30,9 @@ MEMORY_TO_RUN, MEMORY_TO_BUILD = 2 * GIB, 5 * GIB
 DISK_TO_RUN, DISK_TO_BUILD, DISK_FOR_MODULES = GIB, 7 * GIB, 6 * GIB
 """Seen: tools 0.8 GiB; after a cold build 7.2 GiB in Go's build cache and 5.8 GiB in its module cache."""
 
+
+INOTIFY_INSTANCES = 16
+"""Seen: 5 by the kubelet, 2 by each other part of the control plane; 9 kubelets at once are beyond the usual 128."""
 
 INTRODUCTION = "this machine can't run the sandbox yet:"
 
@@ -62,6 +66,7 @@ def what_is_missing(proc: Path = Path("/proc")) -> list[str]:
     builds = bool(missing_parts()) and ARCHIVE not in os.environ
     if builds and (lacking := what_go_lacks()):
         missing.append(lacking)
+    missing += _inotify()
     missing += _memory(proc, MEMORY_TO_BUILD if builds else MEMORY_TO_RUN)
     missing += _disk(builds=builds and bool(shutil.which("go")))
     if importlib.util.find_spec("ensurepip") is None:
@@ -96,6 +101,21 @@ def _runs(layout: Layout) -> bool:
     except FileNotFoundError:
         return False
     return any(Path("/proc", str(process["pid"])).exists() for process in recorded)
+
+
+def _inotify() -> list[str]:
+    libc = ctypes.CDLL(None, use_errno=True)
+    instances = [libc.inotify_init() for _ in range(INOTIFY_INSTANCES)]
+    reason = os.strerror(ctypes.get_errno())
+    for instance in instances:
+        if instance >= 0:
+            os.close(instance)
+    if min(instances) >= 0:
+        return []
+    return [
+        f"fewer than {INOTIFY_INSTANCES} inotify instances are free ({reason}), and the kubelet needs them: "
+        "sudo sysctl -w fs.inotify.max_user_instances=512"
+    ]
 
 
 def _memory(proc: Path, needed: int) -> list[str]:

@@ -123,7 +123,7 @@ def listeners(stack: RegistryStack) -> set[tuple[str, int]]:
     found: set[tuple[str, int]] = set()
     for process in psutil.process_iter(["name"]):
         with contextlib.suppress(psutil.Error, OSError):
-            if process.name() == "registry" and stack.hostname in process.environ().get("REGISTRY_HTTP_HOST", ""):
+            if process.environ().get("REGISTRY_STORAGE_S3_BUCKET") == stack.bucket:
                 for family, file in ((socket.AF_INET, "tcp"), (socket.AF_INET6, "tcp6")):
                     found |= listening(Path(f"/proc/{process.pid}/net/{file}").read_text(), family)
     return found

@@ -83,6 +83,11 @@ def test_user_namespaces_that_are_used_up_are_named_with_the_setting() -> None:
     assert "sudo sysctl -w user.max_user_namespaces=10000" in only(lines, "user.max_user_namespaces is 0")
 
 
+def test_inotify_instances_that_are_used_up_are_named_with_the_setting() -> None:
+    lines = missing_without("ns.new_user_namespace(0, 0); Path('/proc/sys/user/max_inotify_instances').write_text('3')")
+    assert "sudo sysctl -w fs.inotify.max_user_instances=512" in only(lines, "inotify")
+
+
 def test_network_namespaces_that_are_used_up_are_named_with_the_setting() -> None:
     lines = missing_without("ns.new_user_namespace(0, 0); Path('/proc/sys/user/max_net_namespaces').write_text('0')")
     assert "sudo sysctl -w user.max_net_namespaces=10000" in only(lines, "user.max_net_namespaces is 0")
