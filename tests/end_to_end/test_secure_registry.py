@@ -234,6 +234,7 @@ def test_a_user_that_is_removed_is_locked_out_and_the_others_keep_their_password
 def test_the_stack_goes_to_the_posts_form_and_back_and_loses_no_object(
     stack: RegistryStack, tmp_path: Path, rotated: dict[str, Any]
 ) -> None:
+    rotated.pop("password", None)  # of users that the post's form has not
     image = f"{stack.hostname}/kept:1"
     digest = push(stack.crane(), image, tmp_path)
     objects = set(stack.objects())
