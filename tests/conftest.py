@@ -49,7 +49,6 @@ LONGEST = (
     "test_sandbox_command.py",
     "test_kubelet.py",
     "test_node.py",
-    "test_kubelet.py",
     "test_guarded_registry.py",
     "test_mistakes.py",
     "test_template.py",

@@ -66,10 +66,9 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
         return f"  {setting} is not set, but is required.\n    Remedy: {_command(setting, field)}"
     if mistake["type"] == "extra_forbidden":
         closest = difflib.get_close_matches(str(mistake["loc"][-1]), fields, n=1) or [f"one of {', '.join(fields)}"]
-        removal = shlex.join(["pulumi", "config", "rm", *(["--path"] if re.search(r"[.[]", setting) else []), setting])
         return (
             f"  {setting} is {mistake['input']!r}, but there is no such setting.\n"
-            f"    Remedy: use {closest[0]}, and {removal}"
+            f"    Remedy: use {closest[0]}, and {_config_command('rm', setting)}"
         )
     context = mistake.get("ctx", {})
     rule = context.get("rule") or _RULES.get(mistake["type"], f"be right: {mistake['msg']}").format(**context)
@@ -125,4 +124,9 @@ def _command(setting: str, field: FieldInfo | None) -> str:
 def set_command(setting: str, value: object) -> str:
     """The command that sets the setting, by its path as in `bucket.name` or `users[0]`, to a number, truth or text."""
     text = value if isinstance(value, str) else json.dumps(value)
-    return shlex.join(["pulumi", "config", "set", *(["--path"] if re.search(r"[.[]", setting) else []), setting, text])
+    return _config_command("set", setting, text)
+
+
+def _config_command(verb: str, setting: str, *values: str) -> str:
+    path = ["--path"] if re.search(r"[.[]", setting) else []
+    return shlex.join(["pulumi", "config", verb, *path, setting, *values])
