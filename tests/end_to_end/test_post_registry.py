@@ -154,6 +154,7 @@ def test_a_destroy_that_is_refused_or_fails_leaves_the_images_and_all_that_guard
 
     refusal = refused_destroy(stack)
     assert "registry-bucket" in refusal
+    assert "To unprotect the resource" in refusal
     assert pull(stack.crane(), image, tmp_path) == digest
     refused_destroy(stack, "--skip-preview")
     assert stack.guards() == guards
