@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 from sandbox import authority
 from sandbox.cluster.control_plane import Cluster
 from sandbox.layout import Account, Layout
+from sandbox.node.directories import NodeDirectories
+from sandbox.node.runtime.cgroups import Cgroups
 from sandbox.plugins import lay_plugins
 from sandbox.processes import running, start, stop, wait_until
 from sandbox.tools.build import Toolchain
@@ -76,6 +78,7 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
 def down(layout: Layout) -> list[str]:
     """Stop every process of the sandbox by its id, remove what it wrote, and return the names of those that ran."""
     stopped = stop(layout)
+    Cgroups.of_this_process(NodeDirectories(layout).stages).tidy()
     shutil.rmtree(layout.directory, ignore_errors=True)
     return stopped
 

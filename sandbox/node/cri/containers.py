@@ -14,6 +14,7 @@ from sandbox.node.cri.stubs import api_pb2 as cri
 from sandbox.node.images import Image
 from sandbox.node.node_network import Attachment
 from sandbox.node.pod_network import PodNetwork
+from sandbox.node.runtime.cgroups import Cgroup, Cgroups, Resources
 from sandbox.node.runtime.container import START_ERROR_EXIT_CODE, Container, ContainerSpec, ContainerStartError
 from sandbox.node.runtime.container_log import ContainerLog
 from sandbox.node.runtime.memory_limit import MemoryWatch
@@ -70,35 +71,40 @@ class RuntimeContainer:
         self._starting = asyncio.Lock()
         self._ended = asyncio.Event()
         self._log: ContainerLog | None = None
+        self._cgroup: Cgroup | None = None
         self._excess = 0
         self._supervision: asyncio.Task[None] | None = None
 
-    async def start(self, log: Path, memory: MemoryWatch) -> None:
-        """Start it; what it writes is added to the file `log`, and `memory` keeps it to its limit.
+    async def start(self, log: Path, cgroups: Cgroups, memory: MemoryWatch) -> None:
+        """Start it; what it writes is added to the file `log`.
 
-        Raises ContainerStartError.
+        `cgroups` keep it to its limits, `memory` does where no cgroup limits it. Raises ContainerStartError.
         """
+        resources = self.config.linux.resources
+        limits = Resources(resources.cpu_quota, resources.cpu_period, resources.memory_limit_in_bytes)
         async with self._starting:
             if self.sandbox.is_stopped or self.state != cri.CONTAINER_CREATED:
                 raise ContainerStartError("its pod sandbox is stopped, or it was started before")
             try:
                 self._log = ContainerLog(log)
+                self._cgroup = cgroups.make(self.id, limits)
                 with self._log.streams() as output:
                     namespaces = self.sandbox.network.namespaces
-                    running = await Container.start(self._spec, namespaces, self._stage, output)
+                    running = await Container.start(self._spec, namespaces, self._stage, output, self._cgroup)
             except (ContainerStartError, OSError) as error:
+                await self._remove_cgroup()
                 self._end(START_ERROR_EXIT_CODE, "StartError", f"failed to start container: {error}")
                 raise ContainerStartError(self.message) from error
             self._running = running
             self.state, self.started_at = cri.CONTAINER_RUNNING, time.time_ns()
             self._supervision = asyncio.create_task(self._supervise(running, self._log))
-        if limit := self.config.linux.resources.memory_limit_in_bytes:
+        if limits.memory and "memory" not in self._cgroup.limits:
             loop = asyncio.get_running_loop()
 
             def exceeded(used: int) -> None:
                 loop.call_soon_threadsafe(self._exceed, used)
 
-            memory.watch(running.pid, limit, exceeded)
+            memory.watch(running.pid, limits.memory, exceeded)
 
     def _exceed(self, used: int) -> None:
         """End it, as it takes more memory than it may: `used` bytes."""
@@ -109,13 +115,19 @@ class RuntimeContainer:
     async def _supervise(self, running: Container, log: ContainerLog) -> None:
         code = await running.wait()
         await asyncio.to_thread(log.wait, LOG_SECONDS)
-        if self._excess and code == KILLED:
-            limit = self.config.linux.resources.memory_limit_in_bytes
-            self._end(
-                code, "OOMKilled", f"it took {self._excess // MIB} MiB of memory, its limit is {limit // MIB} MiB"
-            )
+        limit = self.config.linux.resources.memory_limit_in_bytes // MIB
+        ran_out = bool(self._cgroup) and self._cgroup.ran_out_of_memory()
+        await self._remove_cgroup()
+        if code == KILLED and self._excess:
+            self._end(code, "OOMKilled", f"it took {self._excess // MIB} MiB of memory, its limit is {limit} MiB")
+        elif code == KILLED and ran_out:
+            self._end(code, "OOMKilled", f"it took more memory than its limit of {limit} MiB")
         else:
             self._end(code, "Completed" if code == 0 else "Error")
+
+    async def _remove_cgroup(self) -> None:
+        if self._cgroup:
+            await asyncio.to_thread(self._cgroup.remove)
 
     def _end(self, code: int, reason: str, message: str = "") -> None:
         self.exit_code, self.reason, self.message = code, reason, message

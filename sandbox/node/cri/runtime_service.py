@@ -27,6 +27,7 @@ from sandbox.node.images import Image, ImageNotFoundError
 from sandbox.node.node_network import NodeNetwork
 from sandbox.node.pod_addresses import PodAddresses
 from sandbox.node.pod_network import PodNetwork, PodNetworkError
+from sandbox.node.runtime.cgroups import Cgroups
 from sandbox.node.runtime.container import ContainerStartError
 from sandbox.node.runtime.memory_limit import MemoryWatch
 
@@ -55,6 +56,8 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     def __init__(self, node: Node) -> None:
         """`node` is what they share."""
         self._node = node
+        self._cgroups = Cgroups.of_this_process(node.directories.stages)
+        self._cgroups.tidy()
         self._memory = MemoryWatch()
         self._addresses = PodAddresses(node.layout.pod_network)
         self._sandboxes: dict[str, PodSandbox] = {}
@@ -63,6 +66,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def shut_down(self) -> None:
         """End all containers, then their networks."""
         await asyncio.gather(*(self._stop_sandbox(sandbox) for sandbox in self._sandboxes.values()))
+        self._cgroups.tidy()
 
     async def Version(self, request: cri.VersionRequest, context: Any) -> cri.VersionResponse:
         return cri.VersionResponse(
@@ -172,7 +176,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
     async def StartContainer(self, request: cri.StartContainerRequest, context: Any) -> cri.StartContainerResponse:
         container = self._containers.get(request.container_id) or await _not_found(context, request.container_id)
         try:
-            await container.start(self._log_of(container), self._memory)
+            await container.start(self._log_of(container), self._cgroups, self._memory)
         except ContainerStartError as error:
             await abort(context, grpc.StatusCode.UNKNOWN, str(error))
         return cri.StartContainerResponse()

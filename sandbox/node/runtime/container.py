@@ -17,6 +17,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sandbox.node.runtime.cgroups import Cgroup
+
 CAPABILITIES = {
     "CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "FSETID": 4, "KILL": 5, "SETGID": 6, "SETUID": 7, "SETPCAP": 8,
     "NET_BIND_SERVICE": 10, "NET_RAW": 13, "SYS_CHROOT": 18, "MKNOD": 27, "AUDIT_WRITE": 29, "SETFCAP": 31,
@@ -69,7 +71,12 @@ class Container:
     """A running container."""
 
     def __init__(
-        self, process: asyncio.subprocess.Process, pid: int, spec: ContainerSpec, namespaces: list[int]
+        self,
+        process: asyncio.subprocess.Process,
+        pid: int,
+        spec: ContainerSpec,
+        namespaces: list[int],
+        cgroup: Cgroup | None,
     ) -> None:
         """Use `start`."""
         self._process = process
@@ -77,19 +84,28 @@ class Container:
         """Of its first process, as the host sees it."""
         self._spec = spec
         self._namespaces = namespaces
+        self._cgroup = cgroup
 
     @classmethod
-    async def start(cls, spec: ContainerSpec, namespaces: list[int], stage: Path, output: tuple[int, int]) -> Container:
+    async def start(
+        cls,
+        spec: ContainerSpec,
+        namespaces: list[int],
+        stage: Path,
+        output: tuple[int, int],
+        cgroup: Cgroup | None = None,
+    ) -> Container:
         """Start a container in the pod's `namespaces` (file descriptors of `PodNetwork`).
 
         `stage` is an empty directory on which its root filesystem is mounted (seen by nobody else); `output` are the
-        file descriptors to which its standard output and error go. Raises ContainerStartError.
+        file descriptors to which its standard output and error go; its processes join `cgroup`, if it has one. Raises
+        ContainerStartError.
         """
         stage.mkdir(parents=True, exist_ok=True)
         # Only root may write where the image has files, and every file here belongs to the one user that is mapped:
         # a container that isn't root gets the same result from a read-only file system with a writable /tmp.
         writable = not spec.read_only and spec.uid == 0
-        launch = _identity(spec) | {
+        launch = _identity(spec, cgroup) | {
             "stage": str(stage),
             "image": str(spec.image),
             "hostname": spec.hostname,
@@ -104,7 +120,7 @@ class Container:
             "argv": spec.argv,
         }
         process, pid = await _launch(launch, namespaces, output)
-        return cls(process, pid, spec, namespaces)
+        return cls(process, pid, spec, namespaces, cgroup)
 
     async def wait(self) -> int:
         """Return the exit code of its first process, 128 + n if signal n ended it."""
@@ -129,7 +145,7 @@ class Container:
         Raises ContainerStartError, TimeoutError after `timeout` seconds.
         """
         names = ("mnt", "pid", "user")
-        launch = _identity(self._spec) | {
+        launch = _identity(self._spec, self._cgroup) | {
             "enter": [f"/proc/{self.pid}/ns/{name}" for name in names],
             "namespaces": self._namespaces,
             "argv": argv,
@@ -155,10 +171,11 @@ class Container:
         return code, output, errors
 
 
-def _identity(spec: ContainerSpec) -> dict[str, Any]:
+def _identity(spec: ContainerSpec, cgroup: Cgroup | None) -> dict[str, Any]:
     keep = {CAPABILITIES[name] for name in spec.capabilities}
     return {
         "parent": os.getpid(),
+        "cgroup_processes": [str(file) for file in cgroup.processes] if cgroup else [],
         "environment": spec.environment,
         "directory": spec.directory,
         "no_new_privileges": spec.no_new_privileges,

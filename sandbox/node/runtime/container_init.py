@@ -35,6 +35,7 @@ def main() -> NoReturn:
     ns.prctl(ns.PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() == 1 and launch["parent"] != 1:
         sys.exit("the node has ended")
+    joined = [os.open(path, os.O_WRONLY) for path in launch["cgroup_processes"]]
     enter = [os.open(path, os.O_RDONLY) for path in launch["enter"]] if "enter" in launch else []
     for fd in launch["namespaces"]:
         ns.setns(fd)
@@ -50,6 +51,9 @@ def main() -> NoReturn:
     if child == 0:
         os.close(held)
         try:
+            for fd in joined:
+                os.write(fd, b"0")  # this process
+                os.close(fd)
             _start(launch, user_namespace, alive)
         except BaseException as error:
             text = str(error) if isinstance(error, OSError) else repr(error)

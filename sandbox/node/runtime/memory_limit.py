@@ -1,4 +1,4 @@
-"""Containers are kept to their memory limits by watching: no user needs a cgroup of his own for it.
+"""Containers are kept to their memory limits by watching, where the user may make no cgroup.
 
 What counts is what the kernel can't take back: anonymous and shared memory, in swap too, of all processes of a
 container's PID namespace. Pages that processes share since a fork count once, the program's own files not at all.

@@ -14,6 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from sandbox.node.directories import NodeDirectories
+from sandbox.node.runtime.cgroups import Cgroups
 from tests.end_to_end.images import push_program
 from tests.sandbox.node.node_sandbox import PROJECT, NodeSandbox, answers, pod, registry
 from tests.sandbox.node.served_registry import ALICE, Registry
@@ -23,6 +25,14 @@ pytestmark = pytest.mark.sandbox
 
 RETUNED_BY_KUBELETS = ("vm/overcommit_memory", "vm/panic_on_oom", "kernel/panic", "kernel/panic_on_oops")
 """Below /proc/sys: what the kubelet sets where it may (setupKernelTunables in pkg/kubelet/cm)."""
+LIMITS = {
+    "cpu.cfs_period_us": "100000",
+    "cpu.cfs_quota_us": "25000",
+    "memory.limit_in_bytes": f"{64 * 2**20}",
+    "cpu.max": "25000 100000",
+    "memory.max": f"{64 * 2**20}",
+}
+"""What the files of a cgroup say of a limit of 250m and 64Mi; the first three in version 1, the others in version 2."""
 INSIDE = """
 import os, sys
 from sandbox.node.runtime import namespaces as ns
@@ -55,6 +65,10 @@ def mounts(pid: int) -> dict[str, set[str]]:
         fields = line.split()
         found[fields[4]] = set(fields[5].split(","))  # the last one is on top
     return found
+
+
+def cgroups(sandbox: NodeSandbox) -> Cgroups:
+    return Cgroups.of_this_process(NodeDirectories(sandbox.layout).stages)
 
 
 def test_nothing_of_the_machine_can_be_written_by_the_kubelet(sandbox: NodeSandbox) -> None:
@@ -137,6 +151,21 @@ def test_a_container_over_its_memory_limit_is_ended_and_restarted(sandbox: NodeS
     last = sandbox.container("greedy")["lastState"]["terminated"]
     assert (last["reason"], last["exitCode"]) == ("OOMKilled", 137)
     sandbox.kubectl("delete", "pod", "greedy", "--grace-period=0", "--force")
+
+
+def test_limits_are_kept_by_a_cgroup_where_the_user_may_make_one(sandbox: NodeSandbox) -> None:
+    made = cgroups(sandbox)
+    if not made.limits:
+        pytest.skip("this user may make no cgroup on this machine: memory is watched, CPU is not limited")
+    sandbox.apply(pod("limited", registry(resources={"limits": {"cpu": "250m", "memory": "64Mi"}})))
+    sandbox.await_ready("limited", 1)
+    read = {
+        file.name: file.read_text().strip() for one in made.present() for file in one.iterdir() if file.name in LIMITS
+    }
+    assert read.items() <= LIMITS.items()
+    assert len(read) == {1: 3, 2: 2}[made.version]
+    sandbox.kubectl("delete", "pod", "limited")
+    sandbox.until(lambda: not made.present(), "the removal of its cgroups")
 
 
 def test_init_containers_run_in_turn_before_the_others(sandbox: NodeSandbox) -> None:
@@ -252,6 +281,7 @@ def what_is_left(sandbox: NodeSandbox) -> dict[str, Any]:
         "pods": names(sandbox.layout.pods / "kubelet/pods"),
         "stages": names(sandbox.layout.pods / "stages"),
         "logs": names(sandbox.layout.container_logs),
+        "cgroups": set(cgroups(sandbox).present()),
     }
 
 
@@ -275,7 +305,7 @@ def open_files(pid: int) -> Iterator[str]:
 
 def test_fifty_pods_started_and_deleted_leave_nothing(sandbox: NodeSandbox) -> None:
     sandbox.kubectl("delete", "deployments,pods", "--all", "--grace-period=0", "--force")
-    empty = {"devices": 0, "pods": set(), "stages": set(), "logs": set()}
+    empty = {"devices": 0, "pods": set(), "stages": set(), "logs": set(), "cgroups": set()}
     sandbox.until(lambda: what_is_left(sandbox) | empty == what_is_left(sandbox), "a node without pods")
     before = what_is_left(sandbox)
     for turn in range(5):

@@ -16,6 +16,7 @@ import psutil
 import pytest
 
 from sandbox.node.pod_network import PodNetwork
+from sandbox.node.runtime.cgroups import Cgroup, Cgroups, Resources
 from sandbox.node.runtime.container import CAPABILITIES, Container, ContainerSpec, ContainerStartError, Mount
 from tests.waiting import PATIENCE_SECONDS
 
@@ -81,11 +82,11 @@ def in_pod(test: Callable[[PodNetwork], Coroutine[Any, Any, Any]]) -> Any:
     return asyncio.run(run())
 
 
-async def started(spec: ContainerSpec, network: PodNetwork) -> tuple[Container, Path]:
+async def started(spec: ContainerSpec, network: PodNetwork, cgroup: Cgroup | None = None) -> tuple[Container, Path]:
     log = spec.image.parent / f"{os.urandom(4).hex()}.log"
     fd = os.open(log, os.O_CREAT | os.O_WRONLY)
     try:
-        return await Container.start(spec, network.namespaces, spec.image.parent / "stage", (fd, fd)), log
+        return await Container.start(spec, network.namespaces, spec.image.parent / "stage", (fd, fd), cgroup), log
     finally:
         os.close(fd)
 
@@ -258,3 +259,36 @@ def test_a_command_runs_inside_with_the_containers_identity(spec: ContainerSpec)
     assert (code, seen["uid"], seen["host"], seen["effective"]) == (0, 65532, "web", 0)
     assert "1" in seen["processes"]
     assert seen["environment"]["LANG"] == "C.UTF-8"
+
+
+BUSY = """
+import sys, time
+end = time.monotonic() + float(sys.argv[1])
+while time.monotonic() < end:
+    pass
+print(time.process_time())
+"""
+
+
+def test_a_container_takes_no_more_cpu_than_its_cgroup_may(spec: ContainerSpec) -> None:
+    node = Cgroups.of_this_process(spec.image)
+    if "cpu" not in node.limits:
+        pytest.skip("this user may make no cgroup for CPU on this machine")
+
+    async def run(network: PodNetwork) -> float:
+        cgroup = node.make("busy", Resources(cpu_quota=10_000, cpu_period=100_000))
+        try:
+            container, _ = await started(replace(spec, argv=[PYTHON, "-c", BUSY, "inf"]), network, cgroup)
+            code, used, errors = await container.execute([PYTHON, "-c", BUSY, "1"])
+            assert code == 0, errors
+            assert node.present()
+            always = psutil.Process(container.pid).cpu_times()
+            container.kill()
+            await container.wait()
+            return float(used) + always.user + always.system
+        finally:
+            cgroup.remove()
+
+    # Two seconds on two idle processors; a tenth of one, and what their starts take, if limited.
+    assert in_pod(run) < 1
+    assert node.present() == []
