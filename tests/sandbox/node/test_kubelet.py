@@ -193,9 +193,11 @@ def test_logs_are_shown_with_all_flags(sandbox: NodeSandbox) -> None:
     assert len(sandbox.kubectl("logs", "talks", "--tail=2", "--since=1h").splitlines()) == 2
     command = [sandbox.tools.binaries / "kubectl", f"--kubeconfig={sandbox.layout.kubeconfig}", "logs", "--follow"]
     with subprocess.Popen([*command, "talks"], stdout=subprocess.PIPE, text=True) as following:
+        assert following.stdout
+        begun = following.stdout.readline()  # it follows, and so the pod's end will not come before
         sandbox.kubectl("delete", "pod", "talks", "--wait=false")
         followed, _ = following.communicate(timeout=PATIENCE_SECONDS)
-    assert asked in followed
+    assert asked in begun + followed
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,8 @@ import asyncio
 import errno
 import os
 import random
-import traceback
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from sandbox.node.node_network import NodeNetwork
 from sandbox.node.pod_network import PodNetwork
 from sandbox.node.runtime import namespaces as ns
 from tests import networks
+from tests.sandbox.node.node_sandbox import PROJECT
 from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.sandbox
@@ -27,6 +29,8 @@ pytestmark = pytest.mark.sandbox
 NODE_IP, POD_IP = "10.0.0.1", f"10.{networks.PODS}.2.1"
 PORT, OTHER_PORT = 5000, 5001
 NOWHERE = "192.0.2.1"
+ITSELF = "IN_A_USER_NAMESPACE"
+"""Set in the process that a test runs in."""
 
 
 @dataclass
@@ -56,22 +60,27 @@ async def node_and_pod() -> AsyncIterator[Both]:
 
 
 def in_time(test: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    """Run it as the node does all: in a process whose user namespace has it for root."""
+    """Run it as the node does all: in a process whose user namespace has it for root.
+
+    It is a process of its own that runs this one test again: a fork of this one, in which other tests have used gRPC,
+    has gRPC's threads, and so no user namespace can be made there.
+    """
+    if ITSELF not in os.environ:
+        name = os.environ["PYTEST_CURRENT_TEST"].partition(" ")[0]
+        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--numprocesses=0", "--quiet", name]
+        environment = os.environ | {ITSELF: "1"}
+        done = subprocess.run(
+            command, cwd=PROJECT, env=environment, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+        )
+        assert (done.returncode, "1 passed" in done.stdout) == (0, True), done.stdout + done.stderr
+        return
 
     async def limited() -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             await test()
 
-    child = os.fork()
-    if child == 0:
-        try:
-            ns.new_user_namespace(0, 0)
-            asyncio.run(limited())
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    ns.new_user_namespace(0, 0)
+    asyncio.run(limited())
 
 
 async def greet(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
