@@ -179,7 +179,7 @@ def test_init_containers_run_in_turn_before_the_others(sandbox: NodeSandbox) -> 
     sandbox.kubectl("delete", "pod", "prepared")
 
 
-def test_logs_are_shown_with_all_flags(sandbox: NodeSandbox) -> None:
+def test_logs_are_shown_with_all_flags(sandbox: NodeSandbox, tmp_path: Path) -> None:
     sandbox.apply(pod("talks", registry(env=[{"name": "REGISTRY_LOG_FORMATTER", "value": "json"}])))
     (one,) = sandbox.await_ready("talks", 1)
     assert answers(f"{sandbox.url(one)}/v2/asked-for/tags/list") == 404
@@ -192,12 +192,12 @@ def test_logs_are_shown_with_all_flags(sandbox: NodeSandbox) -> None:
     assert sandbox.kubectl("logs", "talks", "--limit-bytes=10") == sandbox.kubectl("logs", "talks")[:10]
     assert len(sandbox.kubectl("logs", "talks", "--tail=2", "--since=1h").splitlines()) == 2
     command = [sandbox.tools.binaries / "kubectl", f"--kubeconfig={sandbox.layout.kubeconfig}", "logs", "--follow"]
-    with subprocess.Popen([*command, "talks"], stdout=subprocess.PIPE, text=True) as following:
-        assert following.stdout
-        begun = following.stdout.readline()  # it follows, and so the pod's end will not come before
+    followed = tmp_path / "followed"
+    with followed.open("w") as file, subprocess.Popen([*command, "talks"], stdout=file) as following:
+        sandbox.until(lambda: asked in followed.read_text(), "the request in the log that is followed")
+        assert following.poll() is None
         sandbox.kubectl("delete", "pod", "talks", "--wait=false")
-        followed, _ = following.communicate(timeout=PATIENCE_SECONDS)
-    assert asked in begun + followed
+        assert following.wait(PATIENCE_SECONDS) == 0
 
 
 @pytest.mark.parametrize(
