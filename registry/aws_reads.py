@@ -21,6 +21,11 @@ def region() -> str | Failure:
     return _ask(lambda: aws.get_region().region)
 
 
+def account() -> str | Failure:
+    """The id of the account that the provider's credentials are of: sts:GetCallerIdentity, which everyone may."""
+    return _ask(lambda: aws.get_caller_identity().account_id)
+
+
 def load_balancer_zone_id() -> str | Failure:
     """The hosted zone in which classic load balancers of the provider's region have their names. It asks nothing of
     AWS: the provider has them in a table."""

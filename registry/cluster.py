@@ -35,6 +35,9 @@ _EKS_SERVER = re.compile(r"\.([a-z]{2}(?:-[a-z]+)+-\d)\.(?:eks\.amazonaws\.com(?
 """The name of a cluster's server: docs.aws.amazon.com/eks/latest/userguide/cluster-endpoint.html"""
 
 
+KUBE_SYSTEM = "namespace/kube-system"
+"""Its uid is the cluster's identity, as nothing else is: github.com/kubernetes/kubernetes/issues/77487"""
+
 _CHOOSE = "pulumi config set kubernetes:context NAME"
 
 
@@ -48,21 +51,27 @@ class Cluster:
 
     `name` tells a person which one it is: the kubeconfig's context and the server. `objects` has those that exist, as
     the API server gives them, by what kubectl calls them: `deployment/kube-registry`. `has_namespace`: their namespace
-    exists, as far as one may know. `region`: the AWS region that the server's name tells, as EKS's do.
+    exists, as far as one may know. `region`: the AWS region that the server's name tells, as EKS's do. `context` is the
+    kubeconfig's, None without one; `is_named`: the stack's configuration says which one, or has the kubeconfig itself.
+    `uid` tells the cluster from any other; None if one may not see it.
     """
 
     name: str
     objects: Mapping[str, Mapping[str, Any]]
     has_namespace: bool = True
     region: str | None = None
+    context: str | None = None
+    is_named: bool = True
+    uid: str | None = None
 
 
 @dataclass(frozen=True)
 class _Target:
-    """How to reach the cluster that the Kubernetes provider takes; `context` is the kubeconfig's, None without one."""
+    """How to reach the cluster that the Kubernetes provider takes; `context` and `is_named` as of `Cluster`."""
 
     configuration: Configuration
     context: str | None
+    is_named: bool
 
     @property
     def region(self) -> str | None:
@@ -75,6 +84,18 @@ class _Target:
         """What a person knows the cluster by."""
         named = f"of context {self.context}" if self.context else "that this runs in"
         return f"the cluster {named} ({self.configuration.host})"
+
+    def found(self, objects: Mapping[str, Mapping[str, Any]], *, has_namespace: bool = True) -> Cluster:
+        """What was asked of this cluster, with the answers, namespaces among them."""
+        return Cluster(
+            self.name,
+            {name: one for name, one in objects.items() if not name.startswith("namespace/")},
+            has_namespace=has_namespace,
+            region=self.region,
+            context=self.context,
+            is_named=self.is_named,
+            uid=objects[KUBE_SYSTEM]["metadata"]["uid"] if KUBE_SYSTEM in objects else None,
+        )
 
     def error(self, rule: str, *remedy: str) -> ClusterError:
         """The error that this cluster breaks a rule, which completes "but must lead to a cluster that ..."."""
@@ -96,15 +117,15 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
     found: dict[str, Mapping[str, Any]] = {}
     refused: list[str] = []
     with ApiClient(target.configuration) as client:
-        for one in [f"namespace/{namespace}", *objects]:
+        for one in dict.fromkeys([KUBE_SYSTEM, f"namespace/{namespace}", *objects]):
             kind, path = one.partition("/")[0], _path(namespace, one)
             try:
                 found[one] = _call(client, "GET", path)
             except ApiException as error:
                 match error.status:
                     case 404:
-                        if kind == "namespace":
-                            return Cluster(target.name, {}, has_namespace=False, region=target.region)
+                        if one == f"namespace/{namespace}":
+                            return target.found(found, has_namespace=False)
                     case 403:
                         refused.append(f"{kind}s")
                     case 401:
@@ -130,8 +151,7 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
             f"lets you see what is in the namespace {namespace} already, and it refuses: {', '.join(refused)}",
             "have a Role there that lets you get them: docs/operations.md has it. Perhaps there is no such namespace",
         )
-    found.pop(f"namespace/{namespace}", None)
-    return Cluster(target.name, found, region=target.region)
+    return target.found(found)
 
 
 def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
@@ -198,7 +218,7 @@ def _kubeconfig(provider: pulumi.Config) -> _Target:
     if merger.config is None:
         if not given and "KUBERNETES_SERVICE_HOST" in os.environ:
             load_incluster_config(client_configuration=configuration)
-            return _Target(configuration, None)
+            return _Target(configuration, None, is_named=False)
         raise ConfigException(f"there is no kubeconfig at {given or files}")
     # Of several files the provider takes the first that names a context, the client's own choice is the last.
     named = (file.get("current-context") for file in merger.config_files.values())
@@ -209,7 +229,7 @@ def _kubeconfig(provider: pulumi.Config) -> _Target:
         loader.current_context["context"]["cluster"] = cluster
         loader.set_active_context(context)
     loader.load_and_set(configuration)
-    return _Target(configuration, loader.current_context["name"])
+    return _Target(configuration, loader.current_context["name"], bool(provider.get("context") or is_content))
 
 
 def _line(error: Exception) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 
 from registry.aws_answers import Failure, Key, Record
@@ -9,6 +10,9 @@ from registry.settings import Settings, told
 
 REASON_LENGTH = 300
 """How many characters of a provider's reason are shown: errors of AWS have ids of requests at their ends."""
+
+_REFUSED_ACCOUNT = re.compile(r"AWS account ID not allowed: (\d+)")
+"""What the provider says: VerifyAccountIDAllowed of github.com/hashicorp/aws-sdk-go-base."""
 
 
 class Judge:
@@ -20,6 +24,27 @@ class Judge:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    def account(self, allowed: object, answer: str | Failure) -> str | None:
+        """By the accounts that the configuration allows the provider, and the account of its credentials.
+
+        Given any, the provider itself refuses credentials of another account.
+        """
+        if isinstance(answer, Failure):
+            refused = _REFUSED_ACCOUNT.search(answer.reason)
+            if not refused:
+                return None
+            rule = f"hold the account of the AWS credentials, {refused[1]}"
+            remedy = "use credentials of the stack's account, or pulumi stack select the stack of this one"
+            return told("aws:allowedAccountIds", allowed, rule, remedy)
+        if allowed:
+            return None
+        rule = (
+            "name the stack's AWS account, as pulumi destroy and refresh, which ask nothing, would act in that of\n"
+            "    whatever credentials there are"
+        )
+        command = f"pulumi config set aws:allowedAccountIds '[\"{answer}\"]', as the credentials now are of {answer}"
+        return told("aws:allowedAccountIds", allowed, rule, command)
 
     def region(self, region: str | Failure, answer: str | Failure) -> str | None:
         """By the provider's region, and the look-up of its load balancers' zone."""

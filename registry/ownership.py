@@ -21,7 +21,7 @@ from registry.live_objects import (
     refusal,
     strangers,
 )
-from registry.settings import Settings, told
+from registry.settings import Settings, set_command, told
 
 PATCH_FORCE = "pulumi.com/patchForce"
 """The annotation by which the Kubernetes provider takes a field back that somebody else has set:
@@ -56,12 +56,20 @@ class Ownership(pulumi.ComponentResource):
         self.has_state = stack_id is not None or bool(stack_state.last_outputs())
 
         self.mistakes, self.cluster, self.cluster_region, self._live = [], None, None, {}
+        recorded = self._recorded_cluster(name)
         try:
             found = cluster.existing_objects(settings.namespace, _names(settings))
         except cluster.ClusterError as error:
             self.mistakes.append(str(error))
         else:
             self.cluster, self.cluster_region = found.name, found.region
+            self.mistakes += cluster_mistakes(found, recorded, f"{name}-cluster")
+            recorded = recorded or found.uid
+            if not found.uid:
+                pulumi.log.warn(
+                    "whether this is the stack's cluster was not looked at, as it denies to get the namespace "
+                    "kube-system; docs/operations.md lists the rights that a preview needs"
+                )
             if not found.has_namespace:
                 rule = "be a namespace that exists in the cluster"
                 remedy = f"kubectl create namespace {settings.namespace}, or name one of kubectl get namespaces"
@@ -73,9 +81,18 @@ class Ownership(pulumi.ComponentResource):
             self._live = {one: live for one, live in found.objects.items() if one not in foreign}
         self.load_balancer_hostnames = load_balancer_hostnames(self._live.get("service/kube-registry"))
 
+        # The first that is known stays, so that no other cluster is taken for the stack's.
+        if not self.mistakes:
+            pulumi.Stash(f"{name}-cluster", input=recorded or "", opts=pulumi.ResourceOptions(parent=self))
+
         # Nothing unknown: with it a preview compares inputs as they are written, and finds replacements where none are.
         self.annotations = {PATCH_FORCE: "true", OWNER: f"{stack_name} {stack_id or 'new'}"}
         self.register_outputs({"annotations": self.annotations})
+
+    def _recorded_cluster(self, name: str) -> str | None:
+        """The uid of the cluster that the stack is in, as its state has it."""
+        stashes = stack_state.resources("pulumi:index:Stash") if self.has_state else {}
+        return stashes.get(f"{name}-cluster", {}).get("output") or None
 
     def meet_hands(self, name: str, inputs: Mapping[str, Any]) -> list[pulumi.ResourceHook]:
         """For the object `<kind>/<name>`, about to be registered with these inputs, see what hands have done to it.
@@ -106,6 +123,32 @@ class Ownership(pulumi.ComponentResource):
             cluster.patch(live["metadata"]["namespace"], name, lambda now: [*keep_additions(now), *move])
 
         return [pulumi.ResourceHook(f"prepare-{name.partition('/')[0]}", prepare)]
+
+
+def cluster_mistakes(found: cluster.Cluster, recorded: str | None, stash: str) -> list[str]:
+    """Return what is wrong with the cluster that was found: nobody named it, or its uid is not the `recorded` one.
+
+    `stash` is the resource that records it.
+    """
+    mistakes: list[str] = []
+    if not found.is_named:
+        rule = "name the stack's cluster, as pulumi destroy and refresh, which run no program, would turn to any"
+        remedy = "give this cluster's kubeconfig: pulumi config set --secret kubernetes:kubeconfig < FILE"
+        if found.context:
+            remedy = f"{set_command('kubernetes:context', found.context)}, which is the current one"
+        mistakes.append(told("kubernetes:context", None, rule, remedy))
+    if found.uid and recorded and found.uid != recorded:
+        type_ = "registry:index:Ownership$pulumi:index:Stash"
+        urn = f"urn:pulumi:{pulumi.get_stack()}::{pulumi.get_project()}::{type_}::{stash}"
+        rule = (
+            f"lead to the stack's cluster, whose kube-system has the uid {recorded}, and in this one it is {found.uid}"
+        )
+        remedy = (
+            "choose the stack's: pulumi config set kubernetes:context NAME. If this cluster has taken its place:\n"
+            f"    pulumi state delete '{urn}' && pulumi up --refresh"
+        )
+        mistakes.append(told("kubernetes:context", found.context, rule, remedy))
+    return mistakes
 
 
 def _names(settings: Settings) -> list[str]:

@@ -26,14 +26,14 @@ def last_outputs() -> Mapping[str, Any]:
     return _asked("readStackOutputs", "name")
 
 
-def resources(type_: str) -> list[Mapping[str, Any]]:
-    """The outputs of each resource of a type, such as `aws:s3/bucket:Bucket`, that the state has.
+def resources(type_: str) -> dict[str, Mapping[str, Any]]:
+    """The outputs of each resource of a type, such as `aws:s3/bucket:Bucket`, that the state has, by its name.
 
     Those of an update that was broken off are among them, as the engine notes a resource as soon as it is made. Only
     for a stack that has a state: where there is none yet, the engine (3.245) fails itself.
     """
-    found = _asked("readStackResourceOutputs", "stackName").values()
-    return [resource["outputs"] for resource in found if resource["type"] == type_]
+    found = _asked("readStackResourceOutputs", "stackName")
+    return {urn.rpartition("::")[2]: one["outputs"] for urn, one in found.items() if one["type"] == type_}
 
 
 def _asked(function: str, argument: str) -> Mapping[str, Any]:

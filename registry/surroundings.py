@@ -35,11 +35,14 @@ class Surroundings:
         Raises SettingsError, with every mistake that AWS and (by `ownership`) the cluster know, all at once.
         """
         look = _Look(settings, ownership)
-        load_balancer_zone_id = look.at_load_balancer_zone()
-        zone_id = look.at_zone()
-        adopts_record = look.at_record(zone_id) if zone_id else False
-        look.at_bucket()
-        certificate = look.at_region()
+        load_balancer_zone_id = zone_id = certificate = None
+        adopts_record = False
+        if look.at_account():
+            load_balancer_zone_id = look.at_load_balancer_zone()
+            zone_id = look.at_zone()
+            adopts_record = look.at_record(zone_id) if zone_id else False
+            look.at_bucket()
+            certificate = look.at_region()
         unanswered, warnings = look.judge.unanswered(look.answers)
         mistakes = [*ownership.mistakes, *look.mistakes, *unanswered]
         error = SettingsError.of(mistakes, ownership.cluster) if mistakes else None
@@ -63,6 +66,18 @@ class _Look:
         self.answers: dict[str, object] = {}
         self._settings = settings
         self._ownership = ownership
+
+    def at_account(self) -> bool:
+        """Whether AWS answers at all, by the account of the credentials and those that the configuration allows."""
+        allowed = pulumi.Config("aws").get_object("allowedAccountIds")
+        found = aws_reads.account()
+        mistake = self.judge.account(allowed, found)
+        self._note(mistake)
+        if isinstance(found, str):
+            return True
+        if not mistake:
+            self.answers["aws:allowedAccountIds"] = found
+        return False
 
     def at_load_balancer_zone(self) -> str | None:
         """The id of the zone of classic load balancers, if the region has one."""
@@ -163,7 +178,7 @@ class _Look:
         return SettingsError.of([mistake]) if mistake else None
 
     def _in_state(self, type_: str) -> list[dict[str, Any]]:
-        return [dict(one) for one in stack_state.resources(type_)] if self._ownership.has_state else []
+        return [dict(one) for one in stack_state.resources(type_).values()] if self._ownership.has_state else []
 
     def _note(self, mistake: str | None) -> None:
         if mistake:

@@ -29,10 +29,12 @@ EVENT_LOOP = asyncio.new_event_loop()
 LIVE_OBJECTS: dict[str, Any] = {}
 """What the cluster has of the names that the stack's objects have."""
 
-NAMESPACE_EXISTS = True
+CLUSTER: dict[str, Any] = {}
+"""What else is told of the cluster, as fields of `Cluster`."""
+CLUSTER_AS_IT_IS: dict[str, Any] = {"context": "test", "uid": "uid of kube-system"}
 
-CLUSTER_REGION: str | None = None
-"""What the name of the cluster's server tells."""
+PROVIDERS = {"aws:allowedAccountIds": '["111122223333"]', "kubernetes:context": "test"}
+"""What the stack's configuration says of account and cluster."""
 
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
@@ -45,11 +47,12 @@ LAST_OUTPUTS: dict[str, Any] = {}
 """The stack's outputs after its last update; none: this is the first."""
 
 STATE: list[dict[str, Any]] = []
-"""What the state has after an earlier update, as `type` and `outputs` of each resource."""
+"""What the state has after an earlier update: `type` and `outputs` of each resource, and its `name` where it counts."""
 
 AWS: dict[str, Any] = {}
 """What AWS answers to a function of the provider, by its name; a text is an error of the provider."""
 AWS_AS_IT_IS: dict[str, Any] = {
+    "getCallerIdentity": {"accountId": "111122223333"},
     "getCertificate": {"status": "ISSUED"},
     "getHostedZoneId": {"id": "zone of classic load balancers"},
     "getKey": {"keyState": "Enabled", "keySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT"},
@@ -107,7 +110,9 @@ class Engine(pulumi.runtime.Mocks):
                 ],
             },
             "aws:route53/record:Record": {"fqdn": args.inputs.get("name")},
-            "pulumi:index:Stash": {"output": FIRST_TEMPLATE or args.inputs.get("input")},
+            "pulumi:index:Stash": {
+                "output": (args.name.endswith("template") and FIRST_TEMPLATE) or args.inputs.get("input")
+            },
             "kubernetes:core/v1:Secret": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
             "kubernetes:core/v1:Service": {
                 "status": {"loadBalancer": {"ingress": [{"hostname": "a1b2.us-east-1.elb.amazonaws.com"}]}}
@@ -124,7 +129,11 @@ class Engine(pulumi.runtime.Mocks):
             case "readStackOutputs":
                 return {"outputs": LAST_OUTPUTS}, []
             case "readStackResourceOutputs":
-                return {"outputs": {f"urn {number}": resource for number, resource in enumerate(STATE)}}, []
+                return {
+                    "outputs": {
+                        f"urn::{resource.get('name', number)}": resource for number, resource in enumerate(STATE)
+                    }
+                }, []
             case _ if name in (answers := AWS_AS_IT_IS | AWS):
                 answer = answers[name]
                 return ({}, [(answer, name)]) if isinstance(answer, str) else (answer, [])
@@ -219,7 +228,8 @@ Deploy = Callable[..., Deployed]
 def configure(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], project: str = "registry") -> None:
     """Give a program the settings as the engine does: every value as text, objects and lists as JSON."""
     values = {key: value if isinstance(value, str) else json.dumps(value) for key, value in settings.items()}
-    monkeypatch.setenv("PULUMI_CONFIG", json.dumps({f"{project}:{key}": value for key, value in values.items()}))
+    configured = PROVIDERS | {f"{project}:{key}": value for key, value in values.items()}
+    monkeypatch.setenv("PULUMI_CONFIG", json.dumps(configured))
 
 
 def require_version(_: Any, request: Any) -> None:
@@ -232,9 +242,8 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
     configure(monkeypatch, settings)
     engine = Engine()
     asyncio.set_event_loop(EVENT_LOOP)
-    found = Cluster(
-        "the cluster of context test (https://kubernetes.example.com)", LIVE_OBJECTS, NAMESPACE_EXISTS, CLUSTER_REGION
-    )
+    name = "the cluster of context test (https://kubernetes.example.com)"
+    found = Cluster(name, LIVE_OBJECTS, **CLUSTER_AS_IT_IS | CLUSTER)
     monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
     monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
     monitor = Monitor(engine)

@@ -21,4 +21,6 @@ EDGE = _FIRST + 4
 NODE = _FIRST + 5
 PODS = _FIRST + 6
 MACHINE = _FIRST + 8
+OTHER_CLUSTER = MACHINE
+"""Neither outlives the module of its tests."""
 PULLS = _FIRST + 9

@@ -44,7 +44,7 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def api_server() -> Iterator[ApiServer]:
     with ApiServer(("127.0.0.1", 0), Handler) as server:
-        server.answers = {NAMESPACE: {"metadata": {"name": "kube-system"}}}
+        server.answers = {NAMESPACE: {"metadata": {"name": "kube-system", "uid": "1234"}}}
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield server
@@ -115,6 +115,31 @@ def test_the_cluster_is_the_one_that_the_provider_takes(
     assert api_server.url() in existing_objects("kube-system", [DEPLOYMENT]).name
 
 
+def test_a_cluster_is_told_from_others_by_the_uid_of_kube_system_as_far_as_one_may_see_it(
+    api_server: ApiServer, configure: Any
+) -> None:
+    api_server.answers["/api/v1/namespaces/images"] = {"metadata": {"uid": "5678"}}
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    assert existing_objects("images", [DEPLOYMENT]).uid == existing_objects("kube-system", [DEPLOYMENT]).uid == "1234"
+    api_server.answers[NAMESPACE] = 403
+    assert existing_objects("images", [DEPLOYMENT]).uid is None
+
+
+@pytest.mark.parametrize(
+    ("how", "is_named"), [("current", False), ("context", True), ("content", True), ("path", False)]
+)
+def test_a_context_is_named_by_the_configuration_or_by_a_kubeconfig_in_it(
+    api_server: ApiServer, configure: Any, tmp_path: Path, how: str, *, is_named: bool
+) -> None:
+    content = kubeconfig({"here": api_server.url()}, "here")
+    path = tmp_path / "elsewhere"
+    path.write_text(content)
+    provider = {"context": {"context": "here"}, "content": {"kubeconfig": content}, "path": {"kubeconfig": str(path)}}
+    configure(content, **provider.get(how, {}))
+    found = existing_objects("kube-system", [])
+    assert (found.context, found.is_named) == ("here", is_named)
+
+
 def test_a_credential_plugin_is_run_as_eks_has_it(api_server: ApiServer, configure: Any) -> None:
     content = yaml.safe_load(kubeconfig({"here": api_server.url()}, "here"))
     credential = {"apiVersion": "client.authentication.k8s.io/v1beta1", "kind": "ExecCredential"}
@@ -169,7 +194,7 @@ def test_a_namespace_that_does_not_exist_is_told_from_one_that_one_may_not_see(
     api_server: ApiServer, configure: Any
 ) -> None:
     configure(kubeconfig({"here": api_server.url()}, "here"))
-    for answer, has_namespace in ({"metadata": {}}, True), (403, True), (404, False):
+    for answer, has_namespace in ({"metadata": {"uid": "1234"}}, True), (403, True), (404, False):
         api_server.answers[NAMESPACE] = answer
         assert existing_objects("kube-system", [DEPLOYMENT]).has_namespace is has_namespace
 
@@ -189,5 +214,5 @@ def test_the_servers_name_of_an_eks_cluster_tells_its_region(
     configure: Any, monkeypatch: pytest.MonkeyPatch, server: str, region: str | None
 ) -> None:
     configure(kubeconfig({"here": server}, current="here"))
-    monkeypatch.setattr("registry.cluster._call", lambda *_: {})
+    monkeypatch.setattr("registry.cluster._call", lambda *_: {"metadata": {"uid": "1234"}})
     assert existing_objects("kube-system", []).region == region

@@ -8,7 +8,7 @@ import pytest
 
 from registry.live_objects import OWNER
 from registry.settings import SettingsError
-from tests.mock_engine import Deploy
+from tests.mock_engine import CLUSTER, Deploy
 
 MARK = "acme/registry/test id of registry-stack-id"
 """That of the stack which the mock engine runs."""
@@ -58,9 +58,68 @@ def test_strangers_are_refused_together_before_any_other_resource(deploy: Deploy
 
 
 def test_a_namespace_that_does_not_exist_is_refused(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.mock_engine.NAMESPACE_EXISTS", False)
+    monkeypatch.setitem(CLUSTER, "has_namespace", False)
     with pytest.raises(SettingsError, match="namespace is 'nowhere', but must be a namespace that exists"):
         deploy(namespace="nowhere")
+
+
+RECORDED = {"type": "pulumi:index:Stash", "name": "registry-cluster", "outputs": {"output": "uid of the first"}}
+
+
+def test_the_cluster_that_was_first_is_recorded_and_another_is_refused(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploy().named("registry-cluster") == {"input": "uid of kube-system"}
+    monkeypatch.setattr("tests.mock_engine.STATE", [RECORDED])
+    with pytest.raises(SettingsError) as refusal:
+        deploy()
+    _, mistake, *remedy = str(refusal.value).splitlines()
+    assert mistake.strip() == (
+        "kubernetes:context is 'test', but must lead to the stack's cluster, whose kube-system has the uid uid of the "
+        "first, and in this one it is uid of kube-system."
+    )
+    assert "pulumi state delete 'urn:pulumi:test::registry::registry:index:Ownership$pulumi:index:Stash::" in remedy[-1]
+    monkeypatch.setitem(CLUSTER, "uid", "uid of the first")
+    assert deploy().named("registry-cluster") == {"input": "uid of the first"}
+
+
+def test_a_cluster_that_may_not_be_told_from_others_is_warned_of_and_what_is_recorded_stays(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, **_: warnings.append(text))
+    monkeypatch.setitem(CLUSTER, "uid", None)
+    assert deploy().named("registry-cluster") == {"input": ""}
+    monkeypatch.setattr("tests.mock_engine.STATE", [RECORDED])
+    assert deploy().named("registry-cluster") == {"input": "uid of the first"}
+    assert sum("whether this is the stack's cluster was not looked at" in text for text in warnings) == 2
+
+
+def test_a_refused_cluster_is_never_recorded(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.mock_engine.STATE", [RECORDED])
+    stashed: list[Any] = []
+    monkeypatch.setattr("pulumi.Stash", lambda name, input, **_: stashed.append(input))
+    with pytest.raises(SettingsError):
+        deploy()
+    assert stashed == []
+
+
+@pytest.mark.parametrize(
+    ("context", "command"),
+    [
+        ("test", "pulumi config set kubernetes:context test, which is the current one"),
+        (None, "give this cluster's kubeconfig: pulumi config set --secret kubernetes:kubeconfig < FILE"),
+    ],
+)
+def test_a_cluster_that_the_configuration_does_not_name_is_refused(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, context: str | None, command: str
+) -> None:
+    monkeypatch.setitem(CLUSTER, "is_named", False)
+    monkeypatch.setitem(CLUSTER, "context", context)
+    with pytest.raises(SettingsError) as refusal:
+        deploy()
+    assert "kubernetes:context is not set, but must name the stack's cluster, as pulumi destroy" in str(refusal.value)
+    assert command in str(refusal.value)
 
 
 def test_a_refusal_registers_nothing_of_aws_or_kubernetes(

@@ -8,7 +8,7 @@ import pytest
 
 from registry.live_objects import OWNER
 from registry.settings import SettingsError
-from tests.mock_engine import Deploy
+from tests.mock_engine import CLUSTER, PROVIDERS, Deploy
 
 REGION, ELSEWHERE = "us-east-1", "eu-central-1"
 KEY = "arn:aws:kms:{}:111122223333:key/12345678-1234-1234-1234-123456789012"
@@ -60,7 +60,7 @@ def mistakes(deploy: Deploy, **settings: Any) -> list[str]:
 def test_all_mistakes_are_told_at_once(
     deploy: Deploy, aws_answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tests.mock_engine.NAMESPACE_EXISTS", False)
+    monkeypatch.setitem(CLUSTER, "has_namespace", False)
     aws_answers |= {"getZone": MISSING_ZONE, "getBucket": {"bucketRegion": REGION}}
     bucket = {"name": "images", "kmsKeyArn": KEY.format(ELSEWHERE)}
     assert mistakes(deploy, tls=CERTIFICATE.format(ELSEWHERE), bucket=bucket) == [
@@ -70,6 +70,28 @@ def test_all_mistakes_are_told_at_once(
         "bucket.kmsKeyArn",
         "tls",
     ]
+
+
+def test_an_account_that_the_configuration_does_not_name_is_refused(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(PROVIDERS, "aws:allowedAccountIds")
+    with pytest.raises(SettingsError) as refusal:
+        deploy()
+    assert "aws:allowedAccountIds is not set, but must name the stack's AWS account" in str(refusal.value)
+    assert """pulumi config set aws:allowedAccountIds '["111122223333"]'""" in str(refusal.value)
+
+
+def test_credentials_of_another_account_are_told_once(deploy: Deploy, aws_answers: dict[str, Any]) -> None:
+    refused = "AWS account ID not allowed: 444455556666"
+    aws_answers |= dict.fromkeys(("getCallerIdentity", "getZone", "getRecords", "getHostedZoneId"), refused)
+    with pytest.raises(SettingsError) as refusal:
+        deploy()
+    header, mistake, _ = str(refusal.value).splitlines()
+    assert header.startswith("the configuration has a mistake, ")
+    assert mistake.strip() == (
+        "aws:allowedAccountIds is ['111122223333'], but must hold the account of the AWS credentials, 444455556666."
+    )
 
 
 def test_a_region_that_does_not_exist_is_told(deploy: Deploy, aws_answers: dict[str, Any]) -> None:
@@ -174,8 +196,8 @@ def test_what_one_may_not_look_up_is_a_warning_and_no_answer_is_a_mistake(
 
 
 def test_a_region_that_is_not_the_clusters(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tests.mock_engine.CLUSTER_REGION", ELSEWHERE)
+    monkeypatch.setitem(CLUSTER, "region", ELSEWHERE)
     with pytest.raises(SettingsError, match=f"aws:region is '{REGION}', but must be the cluster's region, {ELSEWHERE}"):
         deploy()
-    monkeypatch.setattr("tests.mock_engine.CLUSTER_REGION", REGION)
+    monkeypatch.setitem(CLUSTER, "region", REGION)
     deploy()

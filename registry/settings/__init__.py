@@ -4,9 +4,18 @@ Every mistake is found before anything is created, and all of them are reported 
 """
 
 from registry.settings.bucket import BucketSettings
-from registry.settings.errors import SettingsError, told
+from registry.settings.errors import SettingsError, set_command, told
 from registry.settings.load_balancer import LoadBalancerSettings
 from registry.settings.rotation import RotationSettings
 from registry.settings.stack import MIB, Settings
 
-__all__ = ["MIB", "BucketSettings", "LoadBalancerSettings", "RotationSettings", "Settings", "SettingsError", "told"]
+__all__ = [
+    "MIB",
+    "BucketSettings",
+    "LoadBalancerSettings",
+    "RotationSettings",
+    "Settings",
+    "SettingsError",
+    "set_command",
+    "told",
+]

@@ -47,7 +47,7 @@ RESOURCES: Final[Mapping[str, type[Resource]]] = {
     )
 }
 
-_CONFIGURATION: Final = {"region", "defaultTags", "accessKey", "secretKey", "token"}
+_CONFIGURATION: Final = {"region", "defaultTags", "accessKey", "secretKey", "token", "allowedAccountIds"}
 _NO_EFFECT: Final = {
     # about real accounts and endpoints; the emulated one needs none of them
     "version", "skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "skipRequestingAccountId",
@@ -110,6 +110,11 @@ class AwsProvider(protocol.Provider):
         region = args.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
         credentials = {boto_name: args[name] for name, boto_name in keys.items() if args.get(name)}
         self.aws = Aws(region, tags.get("tags") or {}, credentials)
+        if allowed := args.get("allowedAccountIds"):
+            allowed = json.loads(allowed) if isinstance(allowed, str) else allowed
+            account = await self._in_thread(self.aws.account)
+            if account not in allowed:
+                raise PluginError(f"AWS account ID not allowed: {account}")
         return protocol.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     @override

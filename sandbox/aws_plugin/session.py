@@ -10,7 +10,7 @@ from typing import Any
 
 import boto3
 
-from sandbox.aws_plugin.errors import PluginError
+from sandbox.aws_plugin.errors import PluginError, doing
 
 
 @dataclass
@@ -51,6 +51,11 @@ class Aws:
             if (service, region) not in self._clients:
                 self._clients[service, region] = self._session.client(service, region_name=region)
             return self._clients[service, region]
+
+    def account(self) -> str:
+        """The id of the account that the credentials are of. Raises PluginError."""
+        with doing("retrieving AWS account details", "STS"):
+            return self.client("sts").get_caller_identity()["Account"]
 
     def partition(self, region: str = "") -> str:
         """The partition (`aws`, `aws-cn`, `aws-us-gov`) of `region`, else of the provider's."""

@@ -32,18 +32,19 @@ def project(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Reade
             r"Stack name": "dev",
             r"\(aws:region\)": REGION,
             r"\(hostname\)": HOSTNAME,
+            r"\(kubernetes:context\)": "sandbox",
         },
     )
     reader.run(f"pulumi new {template} --name images")
     return reader
 
 
-def test_it_asks_for_region_and_hostname(project: Reader) -> None:
+def test_it_asks_for_region_hostname_and_context(project: Reader) -> None:
     made = yaml.safe_load((project.directory / "Pulumi.yaml").read_text())
     assert made["name"] == "images"
     assert "template" not in made
     settings = yaml.safe_load((project.directory / "Pulumi.dev.yaml").read_text())["config"]
-    assert settings == {"aws:region": REGION, "images:hostname": HOSTNAME}
+    assert settings == {"aws:region": REGION, "images:hostname": HOSTNAME, "kubernetes:context": "sandbox"}
 
 
 def test_what_is_not_the_program_may_be_deleted(project: Reader) -> None:
@@ -51,6 +52,10 @@ def test_what_is_not_the_program_may_be_deleted(project: Reader) -> None:
         if path.name not in KEPT:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     assert {path.name for path in project.directory.iterdir()} == KEPT
+    # The account is that of the credentials, so the first preview tells the command that names it.
+    remedy = re.search(r"pulumi config set aws:allowedAccountIds '.*?'", project.run("pulumi preview", fails=True))
+    assert remedy
+    project.run(remedy[0])
     assert re.search(r"\+ \d\d to create", project.run("pulumi preview"))
 
 
