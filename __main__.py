@@ -26,6 +26,7 @@ controller = Controller(
     settings,
     ownership=ownership,
     bucket_name=storage.bucket_name,
+    storage_check_objects=storage.check,
     region=storage.region,
     access_key_id=identity.access_key_id,
     secret_access_key=identity.secret_access_key,

@@ -154,6 +154,20 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
     return target.found(found)
 
 
+def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
+    """Return the pods with these labels, as the API server gives them; none if it cannot be asked, or refuses."""
+    from kubernetes.client import ApiClient, ApiException
+    from urllib3.exceptions import HTTPError
+
+    selector = ",".join(f"{name}%3D{value}" for name, value in labels.items())
+    try:
+        with ApiClient(_connection().configuration) as client:
+            found = _call(client, "GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
+    except (ClusterError, ApiException, HTTPError, OSError):
+        return []
+    return found["items"]
+
+
 def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
     """Patch an object, `<kind>/<name>`, by the JSON operations that are made of what it is, in the provider's name.
 

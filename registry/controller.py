@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
 
+from registry import cluster, storage_check
 from registry.environment import ACCESS_KEY_VARIABLES, HTPASSWD_FILE, PORT, registry_environment
 from registry.ownership import Ownership
 from registry.pod import TERMINATION_GRACE_PERIOD_SECONDS, pod_spec
@@ -21,6 +22,10 @@ APP_LABELS = {"k8s-app": "kube-registry"}
 """What the Service selects: pods of every controller and version."""
 
 FIRST_VERSION = "v0"
+
+PROGRESS_DEADLINE_SECONDS = 150
+"""How long an update waits for another pod to become ready, before it says that none will: a node that is added for
+it takes one or two minutes, the image some seconds."""
 
 
 class Controller(pulumi.ComponentResource):
@@ -43,6 +48,7 @@ class Controller(pulumi.ComponentResource):
         *,
         ownership: Ownership,
         bucket_name: pulumi.Input[str],
+        storage_check_objects: Sequence[pulumi.Resource],
         region: pulumi.Input[str],
         access_key_id: pulumi.Input[str],
         secret_access_key: pulumi.Input[str],
@@ -100,23 +106,41 @@ class Controller(pulumi.ComponentResource):
                 spec=policy,
                 opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
             )
+        configuration = k8s.core.v1.ConfigMap(
+            f"{name}-storage-check",
+            metadata={
+                "namespace": settings.namespace,
+                "labels": APP_LABELS,
+                "annotations": ownership.annotations,
+            },
+            immutable=True,
+            data={storage_check.CONFIGURATION_FILE: storage_check.CONFIGURATION},
+            opts=child,
+        )
         pod = pod_spec(
             settings,
             registry_environment(settings, bucket=bucket_name, region=region),
+            storage_check_name=configuration.metadata.name,
             access_key_secret_name=access_key_secret_name,
             secret_name=secret_name,
             service_account_name=service_account.metadata.name,
         )
 
+        opts = pulumi.ResourceOptions(parent=self, depends_on=storage_check_objects)
         if settings.controller == "Deployment":
-            self.workload = self._deployment(name, settings, ownership, pod)
+            self.workload = self._deployment(name, settings, ownership, pod, opts)
         else:
-            self.workload = self._replication_controller(name, settings, ownership, pod)
+            self.workload = self._replication_controller(name, settings, ownership, pod, opts)
         self.selector = APP_LABELS
         self.register_outputs({"selector": self.selector, "workload": self.workload.urn})
 
     def _deployment(
-        self, name: str, settings: Settings, ownership: Ownership, pod: k8s.core.v1.PodSpecArgsDict
+        self,
+        name: str,
+        settings: Settings,
+        ownership: Ownership,
+        pod: k8s.core.v1.PodSpecArgsDict,
+        opts: pulumi.ResourceOptions,
     ) -> k8s.apps.v1.Deployment:
         labels = _labels(FIRST_VERSION)
         hook = pulumi.ResourceHook("await-former-pods", await_former_pods)
@@ -129,6 +153,7 @@ class Controller(pulumi.ComponentResource):
         spec: k8s.apps.v1.DeploymentSpecArgsDict = {
             "replicas": settings.replicas,
             "selector": {"match_labels": APP_LABELS},
+            "progress_deadline_seconds": PROGRESS_DEADLINE_SECONDS,
             # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
             "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
             "template": {"metadata": {"labels": labels}, "spec": pod},
@@ -138,13 +163,23 @@ class Controller(pulumi.ComponentResource):
             f"{name}-deployment",
             metadata=metadata,
             spec=spec,
-            opts=pulumi.ResourceOptions(
-                parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare, after_update=[hook])
+            opts=pulumi.ResourceOptions.merge(
+                opts,
+                pulumi.ResourceOptions(
+                    hooks=pulumi.ResourceHookBinding(
+                        before_update=prepare, after_update=[hook], on_error=[_explanation(settings.namespace)]
+                    )
+                ),
             ),
         )
 
     def _replication_controller(
-        self, name: str, settings: Settings, ownership: Ownership, pod: k8s.core.v1.PodSpecArgsDict
+        self,
+        name: str,
+        settings: Settings,
+        ownership: Ownership,
+        pod: k8s.core.v1.PodSpecArgsDict,
+        opts: pulumi.ResourceOptions,
     ) -> k8s.core.v1.ReplicationController:
         """A ReplicationController never touches pods that run, so another template gets a successor of another name.
 
@@ -177,8 +212,32 @@ class Controller(pulumi.ComponentResource):
             f"{name}-replication-controller",
             metadata=metadata,
             spec=spec,
-            opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
+            opts=pulumi.ResourceOptions.merge(
+                opts,
+                pulumi.ResourceOptions(
+                    hooks=pulumi.ResourceHookBinding(
+                        before_update=prepare, on_error=[_explanation(settings.namespace)]
+                    ),
+                    custom_timeouts=pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s"),
+                ),
+            ),
         )
+
+
+def _explanation(namespace: str) -> pulumi.ErrorHook:
+    """Tells what S3 has to do with it when the pods of an update never took part: Pulumi names the container only."""
+
+    def explain(_: pulumi.ErrorHookArgs) -> bool:
+        if reason := storage_check.failure(cluster.pods(namespace, APP_LABELS)):
+            pulumi.log.error(
+                f"the new pods don't take part, and those before serve on: {reason}.\n"
+                "    Remedy: see that bucket, access key, bucket.endpoint, security groups and NetworkPolicies let\n"
+                f"    the pods reach S3; kubectl logs --namespace {namespace} --selector k8s-app=kube-registry "
+                f"--container {storage_check.CONTAINER} --prefix"
+            )
+        return False  # no second try
+
+    return pulumi.ErrorHook("explain-storage-check", explain)
 
 
 async def await_former_pods(update: pulumi.ResourceHookArgs) -> None:

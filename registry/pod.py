@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
+from registry import storage_check
 from registry.environment import (
     ACCESS_KEY_VARIABLES,
     DRAIN_SECONDS,
@@ -37,6 +38,7 @@ def pod_spec(
     settings: Settings,
     environment: Mapping[str, pulumi.Input[str]],
     *,
+    storage_check_name: pulumi.Input[str],
     access_key_secret_name: pulumi.Input[str],
     secret_name: pulumi.Input[str],
     service_account_name: pulumi.Input[str],
@@ -44,7 +46,13 @@ def pod_spec(
     """The pod's spec, within the Pod Security Standard `restricted`.
 
     `environment` has the variables that are no secret; the others come from the two Secrets, as do the users.
+    `storage_check_name` is the ConfigMap of the storage check.
     """
+    security_context: k8s.core.v1.SecurityContextArgsDict = {
+        "allow_privilege_escalation": False,
+        "read_only_root_filesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
 
     def from_secret(variables: Mapping[str, str], name: pulumi.Input[str]) -> list[k8s.core.v1.EnvVarArgsDict]:
         return [
@@ -52,6 +60,16 @@ def pod_spec(
             for variable, key in variables.items()
         ]
 
+    def plain(variables: Mapping[str, pulumi.Input[str]]) -> list[k8s.core.v1.EnvVarArgsDict]:
+        return [{"name": name, "value": value} for name, value in variables.items()]
+
+    access_key = from_secret(ACCESS_KEY_VARIABLES, access_key_secret_name)
+    volumes: list[k8s.core.v1.VolumeArgsDict] = [
+        {"name": storage_check.CONTAINER, "config_map": {"name": storage_check_name}}
+    ]
+    if settings.users:
+        items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": HTPASSWD_FILE, "path": HTPASSWD_FILE}]
+        volumes.append({"name": HTPASSWD_FILE, "secret": {"secret_name": secret_name, "items": items}})
     return {
         "service_account_name": service_account_name,
         "automount_service_account_token": False,
@@ -64,13 +82,18 @@ def pod_spec(
             "run_as_group": USER_ID,
             "seccomp_profile": {"type": "RuntimeDefault"},
         },
+        "init_containers": [
+            storage_check.container(
+                settings.image, [*plain(storage_check.environment(environment)), *access_key], security_context
+            )
+        ],
         "containers": [
             {
                 "name": "registry",
                 "image": settings.image,
                 "env": [
-                    *({"name": key, "value": value} for key, value in environment.items()),
-                    *from_secret(ACCESS_KEY_VARIABLES, access_key_secret_name),
+                    *plain(environment),
+                    *access_key,
                     *from_secret(SECRET_VARIABLES, secret_name),
                 ],
                 "volume_mounts": [{"name": HTPASSWD_FILE, "mount_path": HTPASSWD_DIRECTORY, "read_only": True}]
@@ -93,19 +116,8 @@ def pod_spec(
                     "requests": {"cpu": "250m", "memory": "256Mi"},
                     "limits": {"memory": f"{memory_limit(settings.chunk_size) // MIB}Mi"},
                 },
-                "security_context": {
-                    "allow_privilege_escalation": False,
-                    "read_only_root_filesystem": True,
-                    "capabilities": {"drop": ["ALL"]},
-                },
+                "security_context": security_context,
             }
         ],
-        "volumes": [
-            {
-                "name": HTPASSWD_FILE,
-                "secret": {"secret_name": secret_name, "items": [{"key": HTPASSWD_FILE, "path": HTPASSWD_FILE}]},
-            }
-        ]
-        if settings.users
-        else None,
+        "volumes": volumes,
     }

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pulumi
 import pulumi_aws as aws
 
+from registry import storage_check
 from registry.policies import bucket_policy
 from registry.settings import BucketSettings
 
@@ -20,12 +21,14 @@ class Storage(pulumi.ComponentResource):
     What guards the images is there with every setting, protected as the bucket is, and goes with the bucket only: a
     destroy that fails at the bucket, or leaves it out, leaves the six guards too.
 
-    Outputs: `bucket_name`, `bucket_arn` and `region` of the bucket, each an Output[str].
+    Outputs: `bucket_name`, `bucket_arn` and `region` of the bucket, each an Output[str]; `check`, the objects that the
+    storage check looks at.
     """
 
     bucket_name: pulumi.Output[str]
     bucket_arn: pulumi.Output[str]
     region: pulumi.Output[str]
+    check: list[aws.s3.BucketObjectv2]
 
     def __init__(
         self,
@@ -46,7 +49,7 @@ class Storage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
         )
         guard = pulumi.ResourceOptions(parent=self, protect=settings.protect, deleted_with=bucket)
-        aws.s3.BucketServerSideEncryptionConfiguration(
+        encryption = aws.s3.BucketServerSideEncryptionConfiguration(
             f"{name}-encryption",
             bucket=bucket.bucket,
             rules=[_encryption(settings.kms_key_arn)],
@@ -97,7 +100,7 @@ class Storage(pulumi.ComponentResource):
         document = bucket.arn.apply(
             lambda arn: bucket_policy(arn, tls_only=settings.tls_only, kms_key_arn=settings.kms_key_arn)
         )
-        aws.s3.BucketPolicy(
+        policy = aws.s3.BucketPolicy(
             f"{name}-bucket-policy",
             bucket=bucket.bucket,
             policy=pulumi.Output.json_dumps(document),
@@ -105,6 +108,9 @@ class Storage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(guard, pulumi.ResourceOptions(depends_on=[public_access_block])),
         )
 
+        # Under the bucket's own encryption and rules, as the images are. They go before the bucket: it is to be empty.
+        after = pulumi.ResourceOptions(parent=self, depends_on=[encryption, policy])
+        self.check = storage_check.objects(name, bucket.bucket, after)
         self.bucket_name = bucket.bucket
         self.bucket_arn = bucket.arn
         self.region = bucket.region

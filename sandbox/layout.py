@@ -18,6 +18,8 @@ REGION = "us-east-1"
 AVAILABILITY_ZONE = "us-east-1a"
 CLUSTER_NAME = "sandbox"
 DEFAULT_NETWORK = 77
+UNUSED_PORT = 4568
+"""Nothing of the sandbox listens there, and pods may reach it: a test that does is an S3 as it pleases."""
 PORTS = {
     4566: "the emulated AWS",
     4567: "the emulated AWS by TLS",

@@ -114,6 +114,7 @@ class Engine(pulumi.runtime.Mocks):
                 "output": (args.name.endswith("template") and FIRST_TEMPLATE) or args.inputs.get("input")
             },
             "kubernetes:core/v1:Secret": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
+            "kubernetes:core/v1:ConfigMap": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
             "kubernetes:core/v1:Service": {
                 "status": {"loadBalancer": {"ingress": [{"hostname": "a1b2.us-east-1.elb.amazonaws.com"}]}}
             },
@@ -177,7 +178,13 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
             replace_on_changes=[*request.replaceOnChanges],
             ignore_changes=[*request.ignoreChanges],
             create_timeout=request.customTimeouts.create,
-            hooks={*hooks.before_create, *hooks.after_create, *hooks.before_update, *hooks.after_update},
+            hooks={
+                *hooks.before_create,
+                *hooks.after_create,
+                *hooks.before_update,
+                *hooks.after_update,
+                *hooks.on_error,
+            },
         )
         return super().RegisterResource(request)
 

@@ -166,7 +166,8 @@ def _s3_accesses(request: IAMRequestBase, resource: str) -> Iterator[Access]:
         # Parts carry no encryption headers of their own: the upload's beginning decided it for them.
         algorithm, key_id = upload.sse_encryption, upload.kms_key_id
     key_arn = resolve_key(key_id, request.account_id, request._region)
-    given = {SSE: algorithm, SSE_KEY: key_arn, SSE_CUSTOMER: request._headers.get(SSE_CUSTOMER)}
+    prefix = query.get("prefix", [None])[0]
+    given = {SSE: algorithm, SSE_KEY: key_arn, SSE_CUSTOMER: request._headers.get(SSE_CUSTOMER), "prefix": prefix}
     yield _access(request, request._action, resource, **{f"s3:{header}": value for header, value in given.items()})
     if not bucket or not key_name:
         return

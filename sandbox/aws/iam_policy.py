@@ -18,6 +18,7 @@ KNOWN_KEYS = frozenset(
         "aws:principalarn",
         "aws:principalaccount",
         "aws:resourceaccount",
+        "s3:prefix",
         "s3:x-amz-server-side-encryption",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
         "s3:x-amz-server-side-encryption-customer-algorithm",

@@ -13,7 +13,7 @@ from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
 from typing_extensions import override
 
-from sandbox.aws_plugin import acm, iam, kms, route53, s3, s3_configuration
+from sandbox.aws_plugin import acm, iam, kms, route53, s3, s3_configuration, s3_object
 from sandbox.aws_plugin.errors import GoneError, InitializationError, PluginError, message_of, redact
 from sandbox.aws_plugin.functions import FUNCTIONS
 from sandbox.aws_plugin.planning import DEFAULTS, complete, existing_outputs, given_inputs, imported, planned
@@ -38,6 +38,7 @@ RESOURCES: Final[Mapping[str, type[Resource]]] = {
         kms.Key,
         route53.Record,
         s3.Bucket,
+        s3_object.BucketObject,
         s3_configuration.BucketPolicy,
         s3_configuration.Lifecycle,
         s3_configuration.OwnershipControls,

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import grpc
 
-from sandbox.layout import Layout
+from sandbox.layout import UNUSED_PORT, Layout
 from sandbox.node.cri import messages
 from sandbox.node.cri.answers import abort, to_its_end
 from sandbox.node.cri.container_spec import NoCommandError, container_spec
@@ -93,7 +93,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         layout, ip = self._node.layout, self._addresses.take()
         outer = layout.loopback_of(ip)
         ports = sorted({port.container_port for port in config.port_mappings})
-        here = [(layout.address, port) for port in (4566, 4567, 6443)]
+        here = [(layout.address, port) for port in (4566, 4567, UNUSED_PORT, 6443)]
         try:
             network = await PodNetwork.open(
                 hostname=config.hostname,
