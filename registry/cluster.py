@@ -155,16 +155,20 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
 
 
 def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
-    """Return the pods with these labels, as the API server gives them; none if it cannot be asked, or refuses."""
+    """Return the pods with these labels, as the API server gives them. Raises ClusterError."""
     from kubernetes.client import ApiClient, ApiException
     from urllib3.exceptions import HTTPError
 
     selector = ",".join(f"{name}%3D{value}" for name, value in labels.items())
+    target = _connection()
     try:
-        with ApiClient(_connection().configuration) as client:
+        with ApiClient(target.configuration) as client:
             found = _call(client, "GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
-    except (ClusterError, ApiException, HTTPError, OSError):
-        return []
+    except (ApiException, HTTPError, OSError) as error:
+        raise target.error(
+            f"lists the pods in the namespace {namespace}, and it does not: {_line(error)}",
+            "have a Role there that lets you list pods: docs/operations.md has it",
+        ) from None
     return found["items"]
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from registry import cluster, storage_check
-from registry.environment import ACCESS_KEY_VARIABLES, HTPASSWD_FILE, PORT, registry_environment
+from registry import cluster, former_pods, storage_check
+from registry.environment import HTPASSWD_FILE, PORT, registry_environment
 from registry.ownership import Ownership
-from registry.pod import TERMINATION_GRACE_PERIOD_SECONDS, pod_spec
+from registry.pod import pod_spec
 from registry.releases import warning_about
 from registry.settings import Settings
 
@@ -91,9 +89,7 @@ class Controller(pulumi.ComponentResource):
                 opts=child,
             ).metadata.name
 
-        access_key_secret_name = secret(
-            "access-key-secret", {"accessKey": access_key_id, "secretKey": secret_access_key}
-        )
+        key_secret_name = secret("access-key-secret", {"accessKey": access_key_id, "secretKey": secret_access_key})
         secret_name = secret(
             "secret", {"httpSecret": http_secret, **({HTPASSWD_FILE: htpasswd} if settings.users else {})}
         )
@@ -121,7 +117,7 @@ class Controller(pulumi.ComponentResource):
             settings,
             registry_environment(settings, bucket=bucket_name, region=region),
             storage_check_name=configuration.metadata.name,
-            access_key_secret_name=access_key_secret_name,
+            access_key_secret_name=key_secret_name,
             secret_name=secret_name,
             service_account_name=service_account.metadata.name,
         )
@@ -131,6 +127,10 @@ class Controller(pulumi.ComponentResource):
             self.workload = self._deployment(name, settings, ownership, pod, opts)
         else:
             self.workload = self._replication_controller(name, settings, ownership, pod, opts)
+        if not pulumi.runtime.is_dry_run():
+            pulumi.Output.all(self.workload.urn, key_secret_name).apply(
+                lambda both: former_pods.await_end(settings.namespace, APP_LABELS, both[1])
+            )
         self.selector = APP_LABELS
         self.register_outputs({"selector": self.selector, "workload": self.workload.urn})
 
@@ -143,7 +143,6 @@ class Controller(pulumi.ComponentResource):
         opts: pulumi.ResourceOptions,
     ) -> k8s.apps.v1.Deployment:
         labels = _labels(FIRST_VERSION)
-        hook = pulumi.ResourceHook("await-former-pods", await_former_pods)
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
             "namespace": settings.namespace,
@@ -166,9 +165,7 @@ class Controller(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 opts,
                 pulumi.ResourceOptions(
-                    hooks=pulumi.ResourceHookBinding(
-                        before_update=prepare, after_update=[hook], on_error=[_explanation(settings.namespace)]
-                    )
+                    hooks=pulumi.ResourceHookBinding(before_update=prepare, on_error=[_explanation(settings.namespace)])
                 ),
             ),
         )
@@ -228,7 +225,11 @@ def _explanation(namespace: str) -> pulumi.ErrorHook:
     """Tells what S3 has to do with it when the pods of an update never took part: Pulumi names the container only."""
 
     def explain(_: pulumi.ErrorHookArgs) -> bool:
-        if reason := storage_check.failure(cluster.pods(namespace, APP_LABELS)):
+        try:
+            reason = storage_check.failure(cluster.pods(namespace, APP_LABELS))
+        except cluster.ClusterError as error:
+            reason = f"and what keeps them was not looked at: {error}"
+        if reason:
             pulumi.log.error(
                 f"the new pods don't take part, and those before serve on: {reason}.\n"
                 "    Remedy: see that bucket, access key, bucket.endpoint, security groups and NetworkPolicies let\n"
@@ -238,30 +239,6 @@ def _explanation(namespace: str) -> pulumi.ErrorHook:
         return False  # no second try
 
     return pulumi.ErrorHook("explain-storage-check", explain)
-
-
-async def await_former_pods(update: pulumi.ResourceHookArgs) -> None:
-    """After an update of a Deployment onto another access key, return when no pod can have the former any more.
-
-    Pulumi deletes the former key next. A Deployment counts as updated when its new pods are ready, but those that end
-    still serve, and the URLs of layers that they signed are good only as long as their key. (A ReplicationController is
-    deleted before the key, and its pods before it.)
-    """
-    if _access_key_secret_name(update.old_inputs) != _access_key_secret_name(update.new_inputs):
-        pulumi.log.info(f"waiting {TERMINATION_GRACE_PERIOD_SECONDS} s for the pods that have the former access key")
-        await asyncio.sleep(TERMINATION_GRACE_PERIOD_SECONDS)
-
-
-def _access_key_secret_name(deployment: Mapping[str, Any] | None) -> str | None:
-    """The name of the Secret from which the pods of a Deployment, as the engine has it, take the access key."""
-    containers = deployment["spec"]["template"]["spec"]["containers"] if deployment else []
-    references = {
-        variable["name"]: variable["valueFrom"]["secretKeyRef"]["name"]
-        for container in containers
-        for variable in container.get("env", [])
-        if "secretKeyRef" in variable.get("valueFrom", {})
-    }
-    return next((references[variable] for variable in ACCESS_KEY_VARIABLES if variable in references), None)
 
 
 def _labels(version: str) -> dict[str, str]:

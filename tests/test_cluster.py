@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from registry.cluster import ClusterError, existing_objects
+from registry.cluster import ClusterError, existing_objects, pods
 
 DEPLOYMENT, SERVICE = "deployment/kube-registry", "service/kube-registry"
 NAMESPACE = "/api/v1/namespaces/kube-system"
@@ -216,3 +216,13 @@ def test_the_servers_name_of_an_eks_cluster_tells_its_region(
     configure(kubeconfig({"here": server}, current="here"))
     monkeypatch.setattr("registry.cluster._call", lambda *_: {"metadata": {"uid": "1234"}})
     assert existing_objects("kube-system", []).region == region
+
+
+def test_the_pods_with_labels_are_listed_or_it_is_told_what_forbids_it(api_server: ApiServer, configure: Any) -> None:
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    path = "/api/v1/namespaces/images/pods?labelSelector=k8s-app%3Dkube-registry"
+    api_server.answers[path] = {"items": [{"metadata": {"name": "one"}}]}
+    assert pods("images", {"k8s-app": "kube-registry"}) == [{"metadata": {"name": "one"}}]
+    api_server.answers[path] = 403
+    with pytest.raises(ClusterError, match="a cluster that lists the pods in the namespace images, and it does not"):
+        pods("images", {"k8s-app": "kube-registry"})

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 from typing import Any
 
 import pulumi
 import pytest
 
-from registry.controller import await_former_pods
 from registry.credentials import password_hash
 from tests.mock_engine import POST, Deploy, Deployed, salt_of
 
@@ -101,24 +98,18 @@ def test_secrets_are_replaced_rather_than_changed_so_that_pods_roll(deploy: Depl
         assert "name" not in secret.inputs["metadata"]
 
 
-@pytest.mark.parametrize("changed", [True, False])
-def test_the_former_access_key_outlives_the_pods_that_have_it(
-    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, changed: bool
+@CONTROLLERS
+def test_every_update_looks_for_pods_with_a_former_access_key_also_one_that_changes_no_pod(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, controller: str
 ) -> None:
-    waits: list[float] = []
+    asked: list[tuple[str, str]] = []
 
-    async def sleep(seconds: float) -> None:
-        waits.append(seconds)
+    async def wait(namespace: str, _: object, secret: str) -> None:
+        asked.append((namespace, secret))
 
-    before, after = deploy().one("Deployment"), deploy(replicas=3).one("Deployment")
-    if changed:
-        after = json.loads(json.dumps(after).replace("registry-access-key-secret-5e6f7a8b", "another"))
-    monkeypatch.setattr("registry.controller.asyncio.sleep", sleep)
-    monkeypatch.setattr("pulumi.log.info", lambda message: None)
-    update = pulumi.ResourceHookArgs("urn", "id", "name", "type", new_inputs=after, old_inputs=before)
-    asyncio.run(await_former_pods(update))
-    grace = before["spec"]["template"]["spec"]["terminationGracePeriodSeconds"]
-    assert waits == ([grace] if changed else [])
+    monkeypatch.setattr("registry.former_pods.await_end", wait)
+    deploy(controller=controller, namespace="images")
+    assert asked == [("images", "registry-access-key-secret-5e6f7a8b")]
 
 
 def test_a_pod_is_ready_by_http_after_its_first_look_at_s3_and_alive_by_tcp(deploy: Deploy) -> None:

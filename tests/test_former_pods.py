@@ -1,0 +1,57 @@
+"""Pods that still have a former access key, which must outlive them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from registry.former_pods import FormerPodsError, await_end
+
+LABELS = {"k8s-app": "kube-registry"}
+
+
+def pod(name: str, secret: str | None, phase: str = "Running") -> dict[str, Any]:
+    reference = {"secretKeyRef": {"name": secret, "key": "accessKey"}}
+    env = [{"name": "REGISTRY_STORAGE_S3_ACCESSKEY", "valueFrom": reference}] if secret else []
+    return {"metadata": {"name": name}, "spec": {"containers": [{"env": env}]}, "status": {"phase": phase}}
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The time that passes by sleeping only, in its last element."""
+    times = [0.0]
+
+    async def sleep(seconds: float) -> None:
+        times.append(times[-1] + seconds)
+
+    monkeypatch.setattr("registry.former_pods.asyncio.sleep", sleep)
+    monkeypatch.setattr("registry.former_pods.time.monotonic", lambda: times[-1])
+    return times
+
+
+def test_the_former_access_key_outlives_the_pods_that_have_it(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", told.append)
+    new, old = pod("new", "the new"), pod("old", "the former")
+    answers = [[new, old], [new, old], [new, pod("old", "the former", "Failed"), pod("stranger", None)]]
+    monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: answers.pop(0))
+    asyncio.run(await_end("kube-system", LABELS, "the new"))
+    assert answers == []
+    assert told == ["waiting for the pods that have a former access key: old"]
+    assert clock[-1] == 2
+
+
+def test_a_pod_with_the_former_access_key_that_does_not_end_keeps_the_key_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, clock: list[float]
+) -> None:
+    monkeypatch.setattr("pulumi.log.info", lambda _: None)
+    monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [pod("old", "the former")])
+    with pytest.raises(
+        FormerPodsError, match="these pods still have a former access key, which is kept therefore: old"
+    ):
+        asyncio.run(await_end("kube-system", LABELS, "the new"))
+    assert 140 <= clock[-1] <= 142
