@@ -11,6 +11,7 @@ import bcrypt
 import pulumi
 import pulumi_random as random
 
+from registry import stack_state
 from registry.settings import Settings
 
 HTTP_SECRET_LENGTH = 64
@@ -32,7 +33,7 @@ class Credentials(pulumi.ComponentResource):
 
     Outputs: `http_secret` (secret Output[str]), with which every pod signs the state of uploads, so that an upload can
     go on at another pod; `passwords` (secret Output of a dict, user to password); `htpasswd` (secret Output[str], a
-    line `user:bcrypt hash` for each user). Of the first user: `username` (str), `password` (secret Output[str]) and
+    line `user:bcrypt hash` for each user). Of the primary user: `username` (str), `password` (secret Output[str]) and
     `docker_config_json` (secret Output[str], what a Secret of type kubernetes.io/dockerconfigjson holds), and commands
     without secrets in them: `login_command` (str), which logs docker in, and `pull_secret_command` (str), which makes
     such a Secret. Each is None if there are no users.
@@ -81,7 +82,9 @@ class Credentials(pulumi.ComponentResource):
             lambda both: "".join(f"{user}:{password_hash(both[0][user], both[1][user])}\n" for user in both[0])
         )
         if settings.users:
-            self.username = user = settings.users[0]
+            last = stack_state.last_outputs().get("username")
+            unset = last if last in settings.users else settings.users[0]
+            self.username = user = settings.primary_user or unset
             self.password = passwords[user].result
             self.docker_config_json = self.password.apply(
                 lambda password: docker_config_json(settings.hostname, user, password)

@@ -11,6 +11,7 @@ import pytest
 from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
 
 from registry.credentials import password_hash
+from registry.settings import SettingsError
 from tests.mock_engine import POST, Deploy, Deployed
 
 
@@ -107,3 +108,20 @@ def test_each_update_of_a_registry_that_is_open_to_everyone_warns_of_it(
     assert warnings == []
     deploy(**POST)
     assert warnings == ["registry.example.com: everyone on the internet may push and pull (anonymousPush)"]
+
+
+def test_the_outputs_go_on_naming_the_user_that_they_named_whatever_the_order(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert deploy(users=["laptop", "ci"]).outputs["username"] == "laptop"
+    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"username": "ci"})
+    deployed = deploy(users=["laptop", "ci"])
+    assert (deployed.outputs["username"], deployed.outputs["password"]) == ("ci", "result of registry-password-ci")
+    assert deploy(users=["laptop", "node"]).outputs["username"] == "laptop"
+    assert deploy(users=["laptop", "ci"], primaryUser="laptop").outputs["username"] == "laptop"
+
+
+@pytest.mark.parametrize("users", [["laptop"], []], ids=str)
+def test_the_primary_user_is_one_of_the_users(deploy: Deploy, users: list[str]) -> None:
+    with pytest.raises(SettingsError, match=r"primaryUser is 'ci', but must be one of users"):
+        deploy(users=users, primaryUser="ci", anonymousPush=True)

@@ -26,6 +26,7 @@ _ZONE_RULE = "be a domain that holds the hostname"
 _PUBLIC_RULE = "not be acm with privateZone"
 _LENGTH_RULE = f"not be acm with a hostname of more than {ACM_NAME_LENGTH} characters"
 _ONCE_RULE = "name each user once"
+_PRIMARY_RULE = "be one of users"
 _ANONYMOUS_RULE = "be true where users is empty and a public load balancer admits every address"
 
 
@@ -64,6 +65,13 @@ class Settings(SettingsModel):
         json_schema_extra={"together": _ONCE_RULE},
         description="The names of who may log in, each with a generated password. Empty: everyone may push and pull, "
         "see anonymousPush.",
+    )
+    primary_user: UserName | Literal[""] = Field(
+        default="",
+        examples=["ci"],
+        json_schema_extra={"together": _PRIMARY_RULE},
+        description="Whose login the outputs username, password, dockerConfigJson and the commands have: one of users. "
+        "Empty: whose it was after the last update, on a new stack the first of users.",
     )
     rotation: RotationSettings = Field(
         default=RotationSettings(),
@@ -164,6 +172,15 @@ class Settings(SettingsModel):
         if len(set(users)) < len(users):
             raise refused(_ONCE_RULE, "take the second one out")
         return users
+
+    @field_validator("primary_user")
+    @classmethod
+    def _primary_user_is_one(cls, primary_user: str, info: ValidationInfo) -> str:
+        users = info.data.get("users", [primary_user])
+        if primary_user and primary_user not in users:
+            remedy = f"use one of {', '.join(users)}, or leave it out" if users else "leave it out, there are no users"
+            raise refused(_PRIMARY_RULE, remedy)
+        return primary_user
 
     @field_validator("rotation")
     @classmethod
