@@ -11,6 +11,12 @@ from registry.settings import Settings, told
 REASON_LENGTH = 300
 """How many characters of a provider's reason are shown: errors of AWS have ids of requests at their ends."""
 
+
+def _hostname_of(settings: Settings) -> str:
+    """Where to look first if there is no zone: the hostname is wrong as often as the zone."""
+    return f"if the hostname {settings.hostname} is wrong, pulumi config set hostname NAME; if it is right, "
+
+
 _REFUSED_ACCOUNT = re.compile(r"AWS account ID not allowed: (\d+)")
 """What the provider says: VerifyAccountIDAllowed of github.com/hashicorp/aws-sdk-go-base."""
 
@@ -71,8 +77,8 @@ class Judge:
                     "zone",
                     name,
                     f"be a {kind} hosted zone of this AWS account, and there is none of that name",
-                    "see that the hostname is right, whose parent domain it is where it is not set; or name the zone,\n"
-                    "    of aws route53 list-hosted-zones, without the dot at its end: pulumi config set zone NAME",
+                    f"{_hostname_of(self._settings)}name the zone that holds it, one of\n"
+                    "    aws route53 list-hosted-zones, without the dot at its end: pulumi config set zone NAME",
                 )
             case Failure("several"):
                 return told(
