@@ -25,6 +25,9 @@ PROGRESS_DEADLINE_SECONDS = 150
 """How long an update waits for another pod to become ready, before it says that none will: a node that is added for
 it takes one or two minutes, the image some seconds."""
 
+_TIMEOUTS = pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s", update=f"{PROGRESS_DEADLINE_SECONDS}s")
+"""The provider reads no deadline of the cluster's, and would wait ten minutes."""
+
 
 class Controller(pulumi.ComponentResource):
     """The registry's pods, under a Deployment or a ReplicationController, with the Secrets that they read.
@@ -165,7 +168,10 @@ class Controller(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(
                 opts,
                 pulumi.ResourceOptions(
-                    hooks=pulumi.ResourceHookBinding(before_update=prepare, on_error=[_explanation(settings.namespace)])
+                    hooks=pulumi.ResourceHookBinding(
+                        before_update=prepare, on_error=[_explanation(settings.namespace)]
+                    ),
+                    custom_timeouts=_TIMEOUTS,
                 ),
             ),
         )
@@ -215,7 +221,7 @@ class Controller(pulumi.ComponentResource):
                     hooks=pulumi.ResourceHookBinding(
                         before_update=prepare, on_error=[_explanation(settings.namespace)]
                     ),
-                    custom_timeouts=pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s"),
+                    custom_timeouts=_TIMEOUTS,
                 ),
             ),
         )
