@@ -2,7 +2,6 @@
 
 import pulumi
 
-from registry.controller import Controller
 from registry.credentials import Credentials
 from registry.endpoint import Endpoint
 from registry.identity import Identity
@@ -11,19 +10,39 @@ from registry.pulumi_version import require_supported_pulumi
 from registry.settings import Settings
 from registry.storage import Storage
 from registry.surroundings import Surroundings
+from registry.workload import Workload
 
 require_supported_pulumi()
 settings = Settings.load(pulumi.Config())
-tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname}
+tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname} | settings.tags
 
-ownership = Ownership("registry", settings)
+ownership = Ownership("registry", namespace=settings.namespace, network_policy=settings.network_policy)
 surroundings = Surroundings.find(settings, ownership)
-storage = Storage("registry", settings.bucket, tags, was_versioned=surroundings.was_versioned)
-identity = Identity("registry", settings, tags, bucket_arn=storage.bucket_arn)
-credentials = Credentials("registry", settings)
-controller = Controller(
+storage = Storage(
     "registry",
-    settings,
+    settings=settings.bucket,
+    bucket_name=surroundings.bucket_name,
+    was_versioned=surroundings.was_versioned,
+    access_logs=settings.access_logs,
+    tags=tags,
+)
+identity = Identity(
+    "registry",
+    bucket_arn=storage.bucket_arn,
+    kms_key_arn=settings.bucket.kms_key_arn,
+    rotation=settings.rotation.access_key,
+    tags=tags,
+)
+credentials = Credentials(
+    "registry",
+    hostnames=settings.all_hostnames,
+    users=settings.users,
+    primary_user=settings.primary_user,
+    rotation=settings.rotation,
+)
+workload = Workload(
+    "registry",
+    settings=settings,
     ownership=ownership,
     bucket_name=storage.bucket_name,
     storage_check_objects=storage.check,
@@ -34,13 +53,7 @@ controller = Controller(
     htpasswd=credentials.htpasswd,
 )
 endpoint = Endpoint(
-    "registry",
-    settings,
-    tags,
-    ownership=ownership,
-    surroundings=surroundings,
-    selector=controller.selector,
-    workload=controller.workload,
+    "registry", settings=settings, ownership=ownership, surroundings=surroundings, workload=workload, tags=tags
 )
 
 pulumi.export("hostname", settings.hostname)

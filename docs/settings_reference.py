@@ -63,7 +63,7 @@ class Setting:
     @property
     def default_text(self) -> str:
         """The default, as Markdown: code, or words."""
-        if self.default in (None, "", {}):
+        if self.default in (None, "", [], {}):
             return self.unset
         shown = self.default if isinstance(self.default, str) else json.dumps(self.default).replace('"', "")
         return f"`{shown}`"
@@ -102,13 +102,13 @@ def _leaf(path: str, declared: dict[str, Any], *, is_required: bool) -> Setting:
             emptied = json.dumps({path: {"value": "[]", "objectValue": []}})
             commands.append(f"pulumi config set-all --json '{emptied}'   # nobody: an empty list")
     elif kind["type"] == "object":
-        type_, entry, example = "object of whole numbers", kind["additionalProperties"], {ENTRY: value}
+        type_, entry, example = "object of text", kind["additionalProperties"], {ENTRY: value}
         commands = [set_command(f"{path}.{ENTRY}", value)]
         path += ".<name>"
     else:
         type_, entry, example, commands = _TYPES[kind["type"]], kind, value, [set_command(path, value)]
     unset = "required" if is_required else _when_unset(declared["description"])
-    if default in (None, "", {}) and not unset:
+    if default in (None, "", [], {}) and not unset:
         raise ValueError(f"{path} has no default, and its description does not say what is so then: Left out: ...")
     subject = "It" if entry is kind else "Each"
     rules = [

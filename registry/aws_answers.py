@@ -1,4 +1,4 @@
-"""What AWS answers when the provider looks something up, as plain data. Pure."""
+"""What AWS answers when the provider looks something up, as plain data."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _PREFIXES = re.compile(r"^(invoke of \S+ failed: |invocation of \S+ returned an 
 
 
 def failure(text: str) -> Failure:
-    """What an error of the provider means, which `text` gives as Pulumi passes it on. Pure."""
+    """What an error of the provider means, which `text` gives as Pulumi passes it on."""
     reason = _PREFIXES.sub("", " ".join(text.split())).rstrip(".")
     for pattern, kind in _KINDS.items():
         if re.search(pattern, reason):

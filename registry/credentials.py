@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import bcrypt
@@ -12,7 +12,7 @@ import pulumi
 import pulumi_random as random
 
 from registry import stack_state
-from registry.settings import Settings
+from registry.settings import RotationSettings
 
 HTTP_SECRET_LENGTH = 64
 PASSWORD_LENGTH = 32
@@ -29,7 +29,7 @@ _BCRYPT_BASE64 = "./ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz01234567
 
 
 class Credentials(pulumi.ComponentResource):
-    """Generated secrets. A number in `rotation` that goes up makes one anew.
+    """Generated secrets. Another value in `rotation` makes one anew.
 
     Outputs: `http_secret` (secret Output[str]), with which every pod signs the state of uploads, so that an upload can
     go on at another pod; `passwords` (secret Output of a dict, user to password); `htpasswd` (secret Output[str], a
@@ -48,12 +48,19 @@ class Credentials(pulumi.ComponentResource):
     login_command: str | None = None
     pull_secret_command: str | None = None
 
-    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        hostnames: Sequence[str],
+        users: Sequence[str],
+        primary_user: str,
+        rotation: RotationSettings,
+        opts: pulumi.ResourceOptions | None = None,
+    ) -> None:
         super().__init__("registry:index:Credentials", name, None, opts)
-        if settings.is_open:
-            pulumi.log.warn(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)", self)
 
-        def secret(role: str, length: int, rotation: int) -> random.RandomPassword:
+        def secret(role: str, length: int, rotation: int | str) -> random.RandomPassword:
             return random.RandomPassword(
                 f"{name}-{role}",
                 length=length,
@@ -63,53 +70,39 @@ class Credentials(pulumi.ComponentResource):
                 opts=pulumi.ResourceOptions(parent=self),
             )
 
-        self.http_secret = secret("http-secret", HTTP_SECRET_LENGTH, settings.rotation.http_secret).result
+        self.http_secret = secret("http-secret", HTTP_SECRET_LENGTH, rotation.http_secret).result
         passwords = {
-            user: secret(f"password-{user}", PASSWORD_LENGTH, settings.rotation.password.get(user, 1))
-            for user in settings.users
+            user: secret(f"password-{user}", PASSWORD_LENGTH, rotation.password.get(user, 1)) for user in users
         }
         self.passwords = pulumi.Output.from_input({user: password.result for user, password in passwords.items()})
         salts = {
             user: random.RandomBytes(
                 f"{name}-password-salt-{user}",
                 length=SALT_LENGTH,
-                keepers={"rotation": str(settings.rotation.password.get(user, 1))},
+                keepers={"rotation": str(rotation.password.get(user, 1))},
                 opts=pulumi.ResourceOptions(parent=self),
             ).base64
-            for user in settings.users
+            for user in users
         }
         self.htpasswd = pulumi.Output.all(self.passwords, salts).apply(
             lambda both: "".join(f"{user}:{password_hash(both[0][user], both[1][user])}\n" for user in both[0])
         )
-        if settings.users:
-            last = stack_state.last_outputs().get("username")
-            unset = last if last in settings.users else settings.users[0]
-            self.username = user = settings.primary_user or unset
+        if users:
+            last: str | None = stack_state.last_outputs().get("username")
+            unset = last if last and last in users else users[0]
+            self.username = user = primary_user or unset
             self.password = passwords[user].result
             self.docker_config_json = self.password.apply(
-                lambda password: docker_config_json(settings.hostname, user, password)
+                lambda password: docker_config_json(hostnames, user, password)
             )
             # An update shows at most 150 characters of each, so they go by the stack that is selected.
             output = "pulumi stack output --show-secrets"
-            self.login_command = (
-                f"{output} password | docker login --username {user} --password-stdin {settings.hostname}"
-            )
+            self.login_command = f"{output} password | docker login --username {user} --password-stdin {hostnames[0]}"
             self.pull_secret_command = (
                 f"{output} dockerConfigJson | kubectl create secret docker-registry {PULL_SECRET} "
                 "--from-file=.dockerconfigjson=/dev/stdin"
             )
-        self.register_outputs(
-            {
-                "httpSecret": self.http_secret,
-                "passwords": self.passwords,
-                "htpasswd": self.htpasswd,
-                "username": self.username,
-                "password": self.password,
-                "dockerConfigJson": self.docker_config_json,
-                "loginCommand": self.login_command,
-                "pullSecretCommand": self.pull_secret_command,
-            }
-        )
+        self.register_outputs({})
 
 
 def password_hash(password: str, salt: str) -> str:
@@ -122,7 +115,8 @@ def password_hash(password: str, salt: str) -> str:
     return bcrypt.hashpw(password.encode(), f"$2b${BCRYPT_COST:02}${digits}".encode()).decode()
 
 
-def docker_config_json(hostname: str, user: str, password: str) -> str:
-    """The content of a Docker client's config.json (JSON text) with which it is logged in to `hostname`."""
+def docker_config_json(hostnames: Sequence[str], user: str, password: str) -> str:
+    """The content of a Docker client's config.json (JSON text) with which it is logged in to each of the hostnames."""
     auth = base64.b64encode(f"{user}:{password}".encode()).decode()
-    return json.dumps({"auths": {hostname: {"username": user, "password": password, "auth": auth}}})
+    login = {"username": user, "password": password, "auth": auth}
+    return json.dumps({"auths": dict.fromkeys(hostnames, login)})

@@ -10,6 +10,7 @@ import pulumi_kubernetes as k8s
 
 from registry.environment import PORT
 from registry.ownership import Ownership
+from registry.pod import POD_LABELS
 from registry.settings import Settings
 from registry.surroundings import Surroundings
 
@@ -22,14 +23,17 @@ VALIDATION_RECORD_TTL_SECONDS = 60
 VALIDATION_MINUTES = 20
 """How long ACM may take to see the record that proves the name. It does in minutes, or never: if no parent domain
 delegates to the zone, or a CAA record forbids it."""
+ACCESS_LOG_MINUTES = "60"
+"""How often a log is written, 5 or 60: AWS's own default."""
 DRAINING_SECONDS = 300
 """How long requests that run on a node that leaves may take to their end, as AWS's own console has it."""
 
 
 class Endpoint(pulumi.ComponentResource):
-    """A LoadBalancer Service, and the Route53 alias record that points at the load balancer which AWS makes for it.
+    """A LoadBalancer Service, and for each hostname a Route53 alias record that points at the load balancer of it.
 
-    With `tls: acm` also a certificate for the hostname, proven by a record in the zone.
+    With `tls: acm` also a certificate for the hostnames, proven by records in the zone. Pods of `workload` are ready
+    before the Service is made.
 
     Outputs: `load_balancer_hostname` (Output[str], the load balancer's own DNS name) and `url` (Output[str]).
     """
@@ -40,25 +44,27 @@ class Endpoint(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        settings: Settings,
-        tags: Mapping[str, str],
         *,
+        settings: Settings,
         ownership: Ownership,
         surroundings: Surroundings,
-        selector: Mapping[str, str],
         workload: pulumi.Resource,
+        tags: Mapping[str, str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Endpoint", name, None, opts)
+        if settings.is_open:
+            pulumi.log.warn(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)", self)
 
-        zone_id = surroundings.zone_id
-        certificate_arn = self._certificate(name, settings, tags, zone_id) if settings.tls == "acm" else settings.tls
+        certificate_arn = (
+            self._certificate(name, settings, tags, surroundings) if settings.tls == "acm" else settings.tls
+        )
 
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
             "namespace": settings.namespace,
             "labels": {
-                **selector,
+                **POD_LABELS,
                 "kubernetes.io/cluster-service": "true",
                 "kubernetes.io/name": "KubeRegistry",
             },
@@ -67,17 +73,19 @@ class Endpoint(pulumi.ComponentResource):
         port = HTTPS_PORT if settings.serves_tls else HTTP_PORT
         spec: k8s.core.v1.ServiceSpecArgsDict = {
             "type": "LoadBalancer",
-            "selector": selector,
+            "selector": POD_LABELS,
             "ports": [{"name": "registry", "port": port, "target_port": PORT, "protocol": "TCP"}],
             "load_balancer_source_ranges": settings.load_balancer.allowed_cidrs,
         }
         prepare = ownership.meet_hands("service/kube-registry", {"metadata": metadata, "spec": spec})
         service = k8s.core.v1.Service(
-            f"{name}-service",
+            # Of another namespace it is another one, which is there before this one goes.
+            f"{name}-service-{settings.namespace}",
             metadata=metadata,
             spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self,
+                aliases=[pulumi.Alias(name=f"{name}-service")] if surroundings.keeps_namespace else None,
                 # Waits for ready pods: without them there is nothing to wait for.
                 depends_on=[workload],
                 # The cloud controller never makes a public load balancer internal, or the other way round.
@@ -89,54 +97,77 @@ class Endpoint(pulumi.ComponentResource):
         # AWS gives a load balancer a name, never a fixed address.
         self.load_balancer_hostname = service.status.load_balancer.ingress[0].hostname
 
-        record = aws.route53.Record(
-            f"{name}-record",
-            zone_id=zone_id,
-            name=settings.hostname,
-            type="A",
-            aliases=[
-                {
-                    "name": self.load_balancer_hostname,
-                    "zone_id": surroundings.load_balancer_zone_id,
-                    "evaluate_target_health": False,
-                }
-            ],
-            # Nobody else's is ever overwritten.
-            allow_overwrite=True if surroundings.adopts_record else None,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        records = [
+            aws.route53.Record(
+                f"{name}-record-{hostname}",
+                zone_id=surroundings.zone_id,
+                name=hostname,
+                type="A",
+                aliases=[
+                    {
+                        "name": self.load_balancer_hostname,
+                        "zone_id": surroundings.load_balancer_zone_id,
+                        "evaluate_target_health": False,
+                    }
+                ],
+                # Nobody else's is ever overwritten.
+                allow_overwrite=True if hostname in surroundings.adopted_records else None,
+                opts=self._of_hostname(f"{name}-record", hostname, surroundings),
+            )
+            for hostname in settings.all_hostnames
+        ]
         scheme = "https" if settings.serves_tls else "http"
         # Known when the record is there. A load balancer that is new answers some minutes later.
-        self.url = record.fqdn.apply(lambda fqdn: f"{scheme}://{fqdn}")
-        self.register_outputs({"loadBalancerHostname": self.load_balancer_hostname, "url": self.url})
+        self.url = records[0].fqdn.apply(lambda fqdn: f"{scheme}://{fqdn}")
+        self.register_outputs({})
 
-    def _certificate(self, name: str, settings: Settings, tags: Mapping[str, str], zone_id: str) -> pulumi.Output[str]:
-        """The ARN of a certificate for the hostname, known when it is issued. AWS renews it while the record stands."""
-        child = pulumi.ResourceOptions(parent=self)
+    def _certificate(
+        self, name: str, settings: Settings, tags: Mapping[str, str], surroundings: Surroundings
+    ) -> pulumi.Output[str]:
+        """The ARN of a certificate for the hostnames, known when it is issued. AWS renews it by the records."""
         certificate = aws.acm.Certificate(
-            f"{name}-certificate", domain_name=settings.hostname, validation_method="DNS", tags=tags, opts=child
+            f"{name}-certificate",
+            domain_name=settings.hostname,
+            subject_alternative_names=settings.hostnames or None,
+            validation_method="DNS",
+            tags=tags,
+            opts=pulumi.ResourceOptions(parent=self),
         )
-        proof = certificate.domain_validation_options[0]
-        record = aws.route53.Record(
-            f"{name}-certificate-validation-record",
-            zone_id=zone_id,
-            name=proof.resource_record_name,
-            type=proof.resource_record_type,
-            records=[proof.resource_record_value],
-            ttl=VALIDATION_RECORD_TTL_SECONDS,
-            # It is the same for every certificate that an account has for a name, and may be there already.
-            allow_overwrite=True,
-            opts=child,
-        )
+
+        def proof(hostname: str, part: str) -> pulumi.Output[str]:
+            """A part of the record that proves a hostname: ACM lists them in an order of its own."""
+            return certificate.domain_validation_options.apply(
+                lambda options: getattr({one.domain_name: one for one in options}[hostname], part)
+            )
+
+        records = [
+            aws.route53.Record(
+                f"{name}-certificate-validation-record-{hostname}",
+                zone_id=surroundings.zone_id,
+                name=proof(hostname, "resource_record_name"),
+                type=proof(hostname, "resource_record_type"),
+                records=[proof(hostname, "resource_record_value")],
+                ttl=VALIDATION_RECORD_TTL_SECONDS,
+                # It is the same for every certificate that an account has for a name, and may be there already.
+                allow_overwrite=True,
+                opts=self._of_hostname(f"{name}-certificate-validation-record", hostname, surroundings),
+            )
+            for hostname in settings.all_hostnames
+        ]
         validation = aws.acm.CertificateValidation(
             f"{name}-certificate-validation",
             certificate_arn=certificate.arn,
-            validation_record_fqdns=[record.fqdn],
+            validation_record_fqdns=[record.fqdn for record in records],
             opts=pulumi.ResourceOptions(
                 parent=self, custom_timeouts=pulumi.CustomTimeouts(create=f"{VALIDATION_MINUTES}m")
             ),
         )
         return validation.certificate_arn
+
+    def _of_hostname(self, former_name: str, hostname: str, surroundings: Surroundings) -> pulumi.ResourceOptions:
+        """The options of a record, which had no hostname in its name where the stack had only one."""
+        aliases = [pulumi.Alias(name=former_name)] if hostname == surroundings.former_hostname else None
+        return pulumi.ResourceOptions(parent=self, aliases=aliases)
 
 
 def _annotations(
@@ -154,6 +185,13 @@ def _annotations(
         f"{ANNOTATION}cross-zone-load-balancing-enabled": "true",
         f"{ANNOTATION}additional-resource-tags": ",".join(f"{key}={value}" for key, value in tags.items()),
     }
+    if settings.access_logs.bucket:
+        annotations |= {
+            f"{ANNOTATION}access-log-enabled": "true",
+            f"{ANNOTATION}access-log-emit-interval": ACCESS_LOG_MINUTES,
+            f"{ANNOTATION}access-log-s3-bucket-name": settings.access_logs.bucket,
+            f"{ANNOTATION}access-log-s3-bucket-prefix": f"{settings.hostname}/load-balancer",
+        }
     if balancer.internal:
         annotations[INTERNAL] = "true"
     if settings.serves_tls:

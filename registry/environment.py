@@ -1,4 +1,4 @@
-"""The registry's environment: settings in, REGISTRY_* variables out. Pure.
+"""The registry's environment: settings in, REGISTRY_* variables out. It imports no Pulumi.
 
 A variable overrides the configuration file of the image: REGISTRY_A_B is its `a: {b: ...}`, the value parsed as YAML.
 """
@@ -10,7 +10,7 @@ from typing import TypeVar
 from registry.settings import MIB, Settings
 
 PORT = 5000
-"""Where the registry listens in its pod: the port of the post, and of the image."""
+"""Where the registry listens in its pod: the image's own."""
 
 DEBUG_PORT = 5001
 """Where it has metrics and profiles (pprof): the port of the images, which only the pod itself reaches."""
@@ -40,6 +40,9 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         "REGISTRY_HTTP_ADDR": f":{PORT}",
         # The images have it on every address: heap and profiles for each pod of a cluster that enforces no policy.
         "REGISTRY_HTTP_DEBUG_ADDR": f"127.0.0.1:{DEBUG_PORT}",
+        # The load balancer ends TLS: the registry itself would tell clients to upload to http://. And whichever of its
+        # names and ports a client came by, it stays there.
+        "REGISTRY_HTTP_RELATIVEURLS": "true",
         # Without it the registry dies at SIGTERM with the requests it has.
         "REGISTRY_HTTP_DRAINTIMEOUT": f"{DRAIN_SECONDS}s",
         # With the images' own, 10 s and three failures, pods stay endpoints for half a minute of an S3 that is away.
@@ -72,9 +75,6 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         "REGISTRY_STORAGE_S3_V4AUTH": "true",
         "REGISTRY_STORAGE_S3_CHUNKSIZE": str(settings.chunk_size),
     }
-    if settings.serves_tls:
-        # The load balancer ends TLS: the registry itself would tell clients to upload to http://.
-        variables["REGISTRY_HTTP_HOST"] = f"https://{settings.hostname}"
     if settings.users:
         variables["REGISTRY_AUTH"] = "htpasswd"
         variables["REGISTRY_AUTH_HTPASSWD_REALM"] = settings.hostname

@@ -1,4 +1,4 @@
-"""What the cluster's objects tell: whose they are, and what was added to them by hand. Pure."""
+"""What the cluster's objects tell: whose they are, and what was added to them by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with the settings that only AWS knows: judged by what it answered, told as the settings' own. Pure."""
+"""What is wrong with the settings that only AWS knows: judged by what it answered, told as the settings' own."""
 
 from __future__ import annotations
 
@@ -109,16 +109,16 @@ class Judge:
             "take from aws route53 list-hosted-zones what stands behind /hostedzone/: pulumi config set zoneId ID",
         )
 
-    def record(self, others: Iterable[Record]) -> str | None:
-        """By the records of the hostname that are not the stack's; only those that stand in an address's way count."""
+    def record(self, hostname: str, others: Iterable[Record]) -> str | None:
+        """By the records of a hostname that are not the stack's; only those that stand in an address's way count."""
         in_the_way = [record for record in others if record.type in ("A", "CNAME")]
         if not in_the_way:
             return None
         record = in_the_way[0]
         where = f"alias of {record.alias}" if record.alias else ", ".join(record.values)
         return told(
-            "hostname",
-            self._settings.hostname,
+            "hostname" if hostname == self._settings.hostname else "hostnames",
+            hostname,
             f"have no record of anybody else's in the zone, and has one of type {record.type}: {where}",
             "choose another hostname, or delete the record once nobody needs it",
         )
@@ -142,6 +142,15 @@ class Judge:
             "choose another, or leave it out: Pulumi then makes a unique one. If an update that was broken\n"
             f"    off left it, it is empty: aws s3 rb s3://{name} deletes it, and nothing that holds an image",
         )
+
+    def moved_bucket(self, former: str) -> str:
+        """By the name of the bucket that the stack has."""
+        rule = f"stay {former}, where the images are: an empty bucket would take its place"
+        remedy = (
+            f"pulumi config set --path bucket.name {former}; docs/operations.md, Move the images, tells how\n"
+            "    they get into another bucket"
+        )
+        return told("bucket.name", self._settings.bucket.name, rule, remedy)
 
     def key(self, region: str, answer: Key | Failure | None) -> str | None:
         """By the provider's region, and what KMS tells of the key, which is not asked of another region's (None)."""

@@ -21,7 +21,7 @@ from registry.live_objects import (
     refusal,
     strangers,
 )
-from registry.settings import Settings, set_command, told
+from registry.settings import set_command, told
 
 PATCH_FORCE = "pulumi.com/patchForce"
 """The annotation by which the Kubernetes provider takes a field back that somebody else has set:
@@ -47,7 +47,9 @@ class Ownership(pulumi.ComponentResource):
     load_balancer_hostnames: list[str]
     has_state: bool
 
-    def __init__(self, name: str, settings: Settings, opts: pulumi.ResourceOptions | None = None) -> None:
+    def __init__(
+        self, name: str, *, namespace: str, network_policy: bool, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
         super().__init__("registry:index:Ownership", name, None, opts)
         # Tells stacks of one name apart that are in two backends, or one made anew: the state keeps it.
         id_ = random.RandomUuid(f"{name}-stack-id", opts=pulumi.ResourceOptions(parent=self))
@@ -58,7 +60,7 @@ class Ownership(pulumi.ComponentResource):
         self.mistakes, self.cluster, self.cluster_region, self._live = [], None, None, {}
         recorded = self._recorded_cluster(name)
         try:
-            found = cluster.existing_objects(settings.namespace, _names(settings))
+            found = cluster.existing_objects(namespace, _names(network_policy=network_policy))
         except cluster.ClusterError as error:
             self.mistakes.append(str(error))
         else:
@@ -72,8 +74,8 @@ class Ownership(pulumi.ComponentResource):
                 )
             if not found.has_namespace:
                 rule = "be a namespace that exists in the cluster"
-                remedy = f"kubectl create namespace {settings.namespace}, or name one of kubectl get namespaces"
-                self.mistakes.append(told("namespace", settings.namespace, rule, remedy))
+                remedy = f"kubectl create namespace {namespace}, or name one of kubectl get namespaces"
+                self.mistakes.append(told("namespace", namespace, rule, remedy))
             unmarked = any(owner(live) is None for live in found.objects.values())
             stack = Stack(stack_name, stack_id, **_last_outputs() if unmarked else {})
             foreign = strangers(found.objects, stack)
@@ -87,7 +89,7 @@ class Ownership(pulumi.ComponentResource):
 
         # Nothing unknown: with it a preview compares inputs as they are written, and finds replacements where none are.
         self.annotations = {PATCH_FORCE: "true", OWNER: f"{stack_name} {stack_id or 'new'}"}
-        self.register_outputs({"annotations": self.annotations})
+        self.register_outputs({})
 
     def _recorded_cluster(self, name: str) -> str | None:
         """The uid of the cluster that the stack is in, as its state has it."""
@@ -151,11 +153,11 @@ def cluster_mistakes(found: cluster.Cluster, recorded: str | None, stash: str) -
     return mistakes
 
 
-def _names(settings: Settings) -> list[str]:
+def _names(*, network_policy: bool) -> list[str]:
     """The names that the stack's objects have, and those that another workload on the same pods would have."""
     names = ["deployment/kube-registry", "replicationcontroller/kube-registry-v0"]
     names += ["service/kube-registry", "serviceaccount/kube-registry"]
-    return [*names, "networkpolicy/kube-registry"] if settings.network_policy else names
+    return [*names, "networkpolicy/kube-registry"] if network_policy else names
 
 
 def _last_outputs() -> dict[str, str | None]:

@@ -24,6 +24,9 @@ from registry.settings import MIB, Settings
 if TYPE_CHECKING:
     import pulumi_kubernetes as k8s
 
+POD_LABELS = {"k8s-app": "kube-registry"}
+"""What the Service and the NetworkPolicy select: pods of every controller and version."""
+
 ENDPOINT_REMOVAL_SECONDS = 5
 """How long an ending pod still takes new requests, for every node to hear that it is no endpoint any more."""
 

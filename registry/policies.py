@@ -1,4 +1,4 @@
-"""IAM policy documents: who may do what to the bucket. Pure."""
+"""IAM policy documents: who may do what to the bucket. It imports no Pulumi."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CUSTOMER_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
 ENCRYPTION_KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 
 
-def registry_policy(bucket_arn: str, kms_key_arn: str | None = None) -> dict[str, Any]:
+def registry_policy(bucket_arn: str, *, kms_key_arn: str | None) -> dict[str, Any]:
     """The least that the registry's S3 driver needs on its bucket, and on the bucket's KMS key if it has one.
 
     The actions: distribution.github.io/distribution/storage-drivers/s3, section "S3 permission scopes"; on the key:

@@ -46,8 +46,13 @@ def release_of(image: str) -> Release | None:
 
 
 def warning_about(image: str) -> str | None:
-    """What to tell who deploys `image`: its known faults, and what is without them; None if there are none."""
+    """What to tell who deploys `image`: that it moves, or its known faults, and what is without; None if neither."""
     release = release_of(image)
+    if not release and "@" not in image:
+        return (
+            f"the image {image} may be another release tomorrow, and then pods that are made later differ from those "
+            "that run: give a full version, or the digest."
+        )
     faults = [fault for fault in FAULTS if release and fault.first <= release < fault.mended]
     if not faults:
         return None

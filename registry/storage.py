@@ -9,7 +9,7 @@ import pulumi_aws as aws
 
 from registry import storage_check
 from registry.policies import bucket_policy
-from registry.settings import BucketSettings
+from registry.settings import AccessLogsSettings, BucketSettings
 
 ABORT_INCOMPLETE_UPLOADS_DAYS = 7
 """Parts of uploads that were never finished cost money and are in no listing; no push takes a week."""
@@ -20,6 +20,8 @@ class Storage(pulumi.ComponentResource):
 
     What guards the images is there with every setting, protected as the bucket is, and goes with the bucket only: a
     destroy that fails at the bucket, or leaves it out, leaves the six guards too.
+
+    `bucket_name`: None for one that Pulumi makes. `was_versioned`: it kept versions of objects, at whatever time.
 
     Outputs: `bucket_name`, `bucket_arn` and `region` of the bucket, each an Output[str]; `check`, the objects that the
     storage check looks at.
@@ -33,17 +35,19 @@ class Storage(pulumi.ComponentResource):
     def __init__(
         self,
         name: str,
-        settings: BucketSettings,
-        tags: Mapping[str, str],
         *,
+        settings: BucketSettings,
+        bucket_name: str | None,
         was_versioned: bool,
+        access_logs: AccessLogsSettings,
+        tags: Mapping[str, str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Storage", name, None, opts)
 
         bucket = aws.s3.Bucket(
             f"{name}-bucket",
-            bucket=settings.name,
+            bucket=bucket_name,
             force_destroy=settings.force_destroy,
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self, protect=settings.protect),
@@ -108,13 +112,22 @@ class Storage(pulumi.ComponentResource):
             opts=pulumi.ResourceOptions.merge(guard, pulumi.ResourceOptions(depends_on=[public_access_block])),
         )
 
+        if access_logs.bucket:
+            aws.s3.BucketLogging(
+                f"{name}-logging",
+                bucket=bucket.bucket,
+                target_bucket=access_logs.bucket,
+                target_prefix=pulumi.Output.concat(bucket.bucket, "/"),
+                opts=pulumi.ResourceOptions(parent=self, deleted_with=bucket),
+            )
+
         # Under the bucket's own encryption and rules, as the images are. They go before the bucket: it is to be empty.
         after = pulumi.ResourceOptions(parent=self, depends_on=[encryption, policy])
         self.check = storage_check.objects(name, bucket.bucket, after)
         self.bucket_name = bucket.bucket
         self.bucket_arn = bucket.arn
         self.region = bucket.region
-        self.register_outputs({"bucketName": self.bucket_name, "bucketArn": self.bucket_arn, "region": self.region})
+        self.register_outputs({})
 
 
 def _encryption(kms_key_arn: str | None) -> aws.s3.BucketServerSideEncryptionConfigurationRuleArgsDict:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -13,20 +15,29 @@ from registry.mistakes import Judge
 from registry.ownership import Ownership
 from registry.settings import Settings, SettingsError
 
+_AUTONAMED = re.compile(r"registry-bucket-[0-9a-f]{7}")
+"""The names that Pulumi makes: pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
+
 
 @dataclass(frozen=True)
 class Surroundings:
     """What the settings lead to in AWS.
 
     `zone_id` is the hosted zone's, `load_balancer_zone_id` that of the region's classic load balancers.
-    `adopts_record`: the hostname's record leads to this stack's load balancer already, but the state does not have it,
-    so it is to be taken over. `was_versioned`: the stack's bucket keeps versions of objects, or did once.
+    `adopted_records`: the hostnames whose records lead to this stack's load balancer already, but which the state does
+    not have, so that they are to be taken over. `bucket_name`: as set, or as it was, None for one that Pulumi makes.
+    `was_versioned`: the stack's bucket keeps versions of objects, or did once. `former_hostname` is that of the last
+    update, on a new stack the one that is set. `keeps_namespace`: the stack's Service is in the namespace that is set,
+    or there is none.
     """
 
     zone_id: str
     load_balancer_zone_id: str
-    adopts_record: bool = False
+    adopted_records: Collection[str] = ()
+    bucket_name: str | None = None
     was_versioned: bool = False
+    former_hostname: str = ""
+    keeps_namespace: bool = True
 
     @classmethod
     def find(cls, settings: Settings, ownership: Ownership) -> Self:
@@ -36,11 +47,11 @@ class Surroundings:
         """
         look = _Look(settings, ownership)
         load_balancer_zone_id = zone_id = certificate = None
-        adopts_record = False
+        adopted_records: list[str] = []
         if look.at_account():
             load_balancer_zone_id = look.at_load_balancer_zone()
             zone_id = look.at_zone()
-            adopts_record = look.at_record(zone_id) if zone_id else False
+            adopted_records = [name for name in settings.all_hostnames if zone_id and look.at_record(zone_id, name)]
             look.at_bucket()
             certificate = look.at_region()
         unanswered, warnings = look.judge.unanswered(look.answers)
@@ -54,7 +65,15 @@ class Surroundings:
             raise error
         for warning in warnings:
             pulumi.log.warn(warning)
-        return cls(zone_id or "", load_balancer_zone_id or "", adopts_record, look.was_versioned())
+        return cls(
+            zone_id or "",
+            load_balancer_zone_id or "",
+            adopted_records,
+            look.bucket_name(),
+            look.was_versioned(),
+            stack_state.last_outputs().get("hostname") or settings.hostname,
+            look.keeps_namespace(),
+        )
 
 
 class _Look:
@@ -104,27 +123,27 @@ class _Look:
             self.answers["zone"] = found
         return None
 
-    def at_record(self, zone_id: str) -> bool:
-        """Whether the hostname's record is the stack's though its state does not have it.
+    def at_record(self, zone_id: str, hostname: str) -> bool:
+        """Whether a hostname's record is the stack's though its state does not have it.
 
         The stack's own is what its state has, even of an update that was broken off. If it was broken off between the
         making and the noting, it is the record that leads to the load balancer of the stack's Service, of which the
         Service's mark says whose it is, or to that of its last outputs. Any other is somebody else's.
         """
-        found = aws_reads.records(zone_id, self._settings.hostname)
+        found = aws_reads.records(zone_id, hostname)
         if self._settings.zone_id:
             self._note(self.judge.zone_id(found))
         if isinstance(found, Failure):
             self.answers["hostname"] = found
             return False
         if not found or any(
-            (record["zoneId"], record["name"], record["type"]) == (zone_id, self._settings.hostname, "A")
+            (record["zoneId"], record["name"], record["type"]) == (zone_id, hostname, "A")
             for record in self._in_state("aws:route53/record:Record")
         ):
             return False
         hostnames = {*self._ownership.load_balancer_hostnames, stack_state.last_outputs().get("loadBalancerHostname")}
         own = [one for one in found if one.type == "A" and _leads_to(one) in hostnames]
-        self._note(self.judge.record(one for one in found if one not in own))
+        self._note(self.judge.record(hostname, (one for one in found if one not in own)))
         return bool(own)
 
     def at_bucket(self) -> None:
@@ -133,20 +152,31 @@ class _Look:
         The stack's own is what its state has, even of an update that was broken off. One that was made, but not noted
         any more, is told like a stranger's: AWS would refuse to make it again, too.
         """
-        name = self._settings.bucket.name
-        found = aws_reads.bucket_region(name) if name else None
-        if found is None or (isinstance(found, Failure) and found.kind == "missing"):
+        name, former = self._settings.bucket.name, self._former_bucket()
+        if name and former and name != former:
+            self._note(self.judge.moved_bucket(former))
             return
-        if name in [bucket.get("bucket") for bucket in self._in_state("aws:s3/bucket:Bucket")]:
+        found = aws_reads.bucket_region(name) if name and name != former else None
+        if found is None or (isinstance(found, Failure) and found.kind == "missing"):
             return
         self._note(self.judge.bucket(found))
         if isinstance(found, Failure) and found.kind == "failed":
             self.answers["bucket.name"] = found
 
+    def bucket_name(self) -> str | None:
+        """The bucket's name as it is set; if it is not any more, as it was."""
+        former = self._former_bucket()
+        return self._settings.bucket.name or (None if former is None or _AUTONAMED.fullmatch(former) else former)
+
     def was_versioned(self) -> bool:
         """Whether the state has the bucket's versioning as switched on, now or once."""
         found = self._in_state("aws:s3/bucketVersioning:BucketVersioning")
         return any(one["versioningConfiguration"]["status"] != "Disabled" for one in found)
+
+    def keeps_namespace(self) -> bool:
+        """Whether no Service of the state is in another namespace than is set."""
+        found = self._in_state("kubernetes:core/v1:Service")
+        return all(one["metadata"]["namespace"] == self._settings.namespace for one in found)
 
     def at_region(self) -> tuple[str, str] | None:
         """The regions of the certificate and the key that the settings give, and the key; the stack makes neither.
@@ -176,6 +206,10 @@ class _Look:
         status = aws_reads.certificate_status(arn, "tls")
         mistake = self.judge.certificate(region, status)
         return SettingsError.of([mistake]) if mistake else None
+
+    def _former_bucket(self) -> str | None:
+        """The name of the bucket in the state."""
+        return next((bucket.get("bucket") for bucket in self._in_state("aws:s3/bucket:Bucket")), None)
 
     def _in_state(self, type_: str) -> list[dict[str, Any]]:
         return [dict(one) for one in stack_state.resources(type_).values()] if self._ownership.has_state else []

@@ -73,9 +73,9 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def deploy(monkeypatch: pytest.MonkeyPatch) -> Deploy:
-    """Run the program with the given settings, added to the least that it needs."""
+    """Run the program with the given settings, added to the least that it needs, for an update or a preview."""
 
-    def run(**settings: Any) -> Deployed:
-        return run_program(monkeypatch, PLAIN | settings)
+    def run(*, preview: bool = False, **settings: Any) -> Deployed:
+        return run_program(monkeypatch, PLAIN | settings, preview=preview)
 
     return run

@@ -14,6 +14,7 @@ from typing import Any
 
 import pulumi
 import pytest
+from google.protobuf import json_format
 
 from registry.cluster import Cluster
 
@@ -82,11 +83,15 @@ class Engine(pulumi.runtime.Mocks):
 
     resources: list[Resource] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    preview: bool = False
+    """As in a preview of a new stack, what a resource gets at its creation is not known."""
 
     def new_resource(self, args: pulumi.runtime.MockResourceArgs) -> tuple[str | None, dict[str, Any]]:
         if args.resource_id:  # it is read, not made
             return args.resource_id, (AWS_AS_IT_IS | AWS)["getCertificate"]
         self.resources.append(Resource(args.typ, args.name, args.inputs))
+        if self.preview:
+            return None, args.inputs
         return f"{args.name}-id", {**args.inputs, **self._outputs(args)}
 
     def _outputs(self, args: pulumi.runtime.MockResourceArgs) -> dict[str, Any]:
@@ -94,19 +99,20 @@ class Engine(pulumi.runtime.Mocks):
         answers = {
             "aws:s3/bucket:Bucket": {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "region": "eu-central-1"},
             "aws:iam/user:User": {"name": f"{args.name}-1a2b3c4"},
-            "aws:iam/accessKey:AccessKey": {"secret": f"secret of {args.name}"},
-            "random:index/randomPassword:RandomPassword": {"result": f"result of {args.name}"},
+            "aws:iam/accessKey:AccessKey": {"secret": pulumi.Output.secret(f"secret of {args.name}")},
+            "random:index/randomPassword:RandomPassword": {"result": pulumi.Output.secret(f"result of {args.name}")},
             "random:index/randomBytes:RandomBytes": {"base64": salt_of(args.name)},
             "random:index/randomUuid:RandomUuid": {"result": f"id of {args.name}"},
             "aws:acm/certificate:Certificate": {
                 "arn": f"arn of {args.name}",
                 "domainValidationOptions": [
                     {
-                        "domainName": args.inputs.get("domainName"),
-                        "resourceRecordName": f"_proof.{args.inputs.get('domainName')}.",
+                        "domainName": name,
+                        "resourceRecordName": f"_proof.{name}.",
                         "resourceRecordType": "CNAME",
                         "resourceRecordValue": "_value.acm-validations.aws.",
                     }
+                    for name in [*args.inputs.get("subjectAlternativeNames", []), args.inputs.get("domainName")]
                 ],
             },
             "aws:route53/record:Record": {"fqdn": args.inputs.get("name")},
@@ -146,7 +152,7 @@ class Engine(pulumi.runtime.Mocks):
 class Options:
     """What the program told the engine of a resource beside its inputs; other resources by their names.
 
-    `depends_on` has those whose outputs are inputs, too.
+    `depends_on` has those whose outputs are inputs, too. `aliases` are former names, or types where they differ.
     """
 
     parent: str
@@ -158,6 +164,9 @@ class Options:
     ignore_changes: list[str]
     hooks: set[str]
     create_timeout: str
+    update_timeout: str
+    replacement_trigger: Any
+    aliases: set[str]
 
 
 class Monitor(pulumi.runtime.mocks.MockMonitor):
@@ -178,6 +187,11 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
             replace_on_changes=[*request.replaceOnChanges],
             ignore_changes=[*request.ignoreChanges],
             create_timeout=request.customTimeouts.create,
+            update_timeout=request.customTimeouts.update,
+            replacement_trigger=json_format.MessageToDict(request.replacement_trigger)
+            if request.HasField("replacement_trigger")
+            else None,
+            aliases={alias.spec.name or alias.spec.type for alias in request.aliases},
             hooks={
                 *hooks.before_create,
                 *hooks.after_create,
@@ -195,7 +209,10 @@ def _name(urn: str) -> str:
 
 @dataclass(frozen=True)
 class Deployed:
-    """What a run of the program left: the engine's record, the outputs, which of those are secret, and options."""
+    """What a run of the program left: the engine's record, the outputs, which of those are secret, and options.
+
+    An output that is not known at preview is None.
+    """
 
     engine: Engine
     outputs: dict[str, Any]
@@ -244,10 +261,10 @@ def require_version(_: Any, request: Any) -> None:
     REQUIRED_VERSIONS.append(request.pulumi_version_range)
 
 
-def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> Deployed:
-    """Run the program as the engine does, with the given settings."""
+def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], *, preview: bool = False) -> Deployed:
+    """Run the program as the engine does, with the given settings, for an update or a preview."""
     configure(monkeypatch, settings)
-    engine = Engine()
+    engine = Engine(preview=preview)
     asyncio.set_event_loop(EVENT_LOOP)
     name = "the cluster of context test (https://kubernetes.example.com)"
     found = Cluster(name, LIVE_OBJECTS, **CLUSTER_AS_IT_IS | CLUSTER)
@@ -256,7 +273,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]) -> De
     monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
     monitor = Monitor(engine)
     pulumi.runtime.set_mocks(
-        engine, project="registry", stack="test", organization="acme", preview=False, monitor=monitor
+        engine, project="registry", stack="test", organization="acme", preview=preview, monitor=monitor
     )
     exported: dict[str, pulumi.Output[Any]] = {}
     monkeypatch.setattr(pulumi, "export", lambda name, value: exported.update({name: pulumi.Output.from_input(value)}))

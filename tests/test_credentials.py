@@ -8,7 +8,7 @@ from typing import Any
 
 import bcrypt
 import pytest
-from pulumi.runtime.rpc import is_rpc_secret, unwrap_rpc_secret
+from pulumi.runtime.rpc import unwrap_rpc_secret
 
 from registry.credentials import password_hash
 from registry.settings import SettingsError
@@ -21,9 +21,7 @@ def passwords(deployed: Deployed) -> dict[str, dict[str, Any]]:
 
 
 def htpasswd(deployed: Deployed) -> str | None:
-    secret = deployed.named("registry-secret")["stringData"]
-    assert is_rpc_secret(secret)
-    return unwrap_rpc_secret(secret).get("htpasswd")
+    return unwrap_rpc_secret(deployed.named("registry-secret")["stringData"]).get("htpasswd")
 
 
 def test_the_http_secret_is_long_and_has_no_character_that_means_something_in_yaml(deploy: Deploy) -> None:
@@ -92,22 +90,30 @@ def test_the_docker_config_logs_the_first_user_in_to_the_hostname(deploy: Deploy
     }
 
 
+def test_a_rotation_is_another_value_of_any_kind_and_a_number_stays_one_however_it_is_written(deploy: Deploy) -> None:
+    def triggers(value: Any) -> tuple[Any, str]:
+        rotation = {"accessKey": value, "httpSecret": value}
+        deployed = deploy(**{"rotation": rotation} if value is not None else {})
+        keepers = deployed.named("registry-http-secret")["keepers"]
+        return deployed.options["registry-access-key"].replacement_trigger, keepers["rotation"]
+
+    assert triggers(None) == triggers(1) == triggers("1") == (1, "1")
+    assert triggers(2) == triggers("2") == (2, "2")
+    assert triggers("2026-11-25") == ("2026-11-25", "2026-11-25")
+
+
+def test_the_docker_config_logs_in_to_each_of_the_hostnames(deploy: Deploy) -> None:
+    outputs = deploy(hostnames=["images.example.com"]).outputs
+    auths = json.loads(outputs["dockerConfigJson"])["auths"]
+    assert list(auths) == ["registry.example.com", "images.example.com"]
+    assert auths["registry.example.com"] == auths["images.example.com"]
+
+
 def test_without_users_there_is_no_password_and_no_htpasswd_file(deploy: Deploy) -> None:
     deployed = deploy(**POST)
     assert set(passwords(deployed)) == {"registry-http-secret"}
     assert htpasswd(deployed) is None
     assert deployed.outputs["dockerConfigJson"] is None
-
-
-def test_each_update_of_a_registry_that_is_open_to_everyone_warns_of_it(
-    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    warnings: list[str] = []
-    monkeypatch.setattr("pulumi.log.warn", lambda message, _: warnings.append(message))
-    deploy(users=[], loadBalancer={"internal": True})
-    assert warnings == []
-    deploy(**POST)
-    assert warnings == ["registry.example.com: everyone on the internet may push and pull (anonymousPush)"]
 
 
 def test_the_outputs_go_on_naming_the_user_that_they_named_whatever_the_order(

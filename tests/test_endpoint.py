@@ -63,7 +63,7 @@ def test_the_certificate_is_for_the_hostname_and_proven_by_a_record_in_the_zone(
     deployed = deploy()
     certificate = deployed.one("Certificate")
     assert (certificate["domainName"], certificate["validationMethod"]) == ("registry.example.com", "DNS")
-    assert deployed.named("registry-certificate-validation-record") == {
+    assert deployed.named("registry-certificate-validation-record-registry.example.com") == {
         "zoneId": "zone of example.com",
         "name": "_proof.registry.example.com.",
         "type": "CNAME",
@@ -108,7 +108,7 @@ def test_the_load_balancer_leads_to_the_registrys_port_only(deploy: Deploy, sett
 
 
 def test_the_alias_points_at_the_load_balancer_with_the_load_balancers_own_zone(deploy: Deploy) -> None:
-    assert deploy().named("registry-record") == {
+    assert deploy().named("registry-record-registry.example.com") == {
         "zoneId": "zone of example.com",
         "name": "registry.example.com",
         "type": "A",
@@ -130,10 +130,87 @@ def test_the_zone_is_looked_up_where_the_settings_say(deploy: Deploy) -> None:
 
 def test_a_zone_that_is_given_by_its_id_is_not_looked_up_by_its_name(deploy: Deploy) -> None:
     deployed = deploy(zoneId="Z0123456789ABCDEFGHIJ")
-    assert deployed.named("registry-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
-    assert deployed.named("registry-certificate-validation-record")["zoneId"] == "Z0123456789ABCDEFGHIJ"
+    assert deployed.named("registry-record-registry.example.com")["zoneId"] == "Z0123456789ABCDEFGHIJ"
+    assert (
+        deployed.named("registry-certificate-validation-record-registry.example.com")["zoneId"]
+        == "Z0123456789ABCDEFGHIJ"
+    )
     assert "aws:route53/getZone:getZone" not in [token for token, _ in deployed.engine.calls]
 
 
 def test_a_certificate_that_acm_does_not_issue_is_waited_for_twenty_minutes_not_seventy_five(deploy: Deploy) -> None:
     assert deploy().options["registry-certificate-validation"].create_timeout == "20m"
+
+
+OTHER = "images.example.com"
+
+
+def test_further_hostnames_have_a_record_each_and_stand_on_the_certificate(deploy: Deploy) -> None:
+    deployed = deploy(hostnames=[OTHER])
+    records = {resource.inputs["name"]: resource.inputs for resource in deployed.all("Record")}
+    assert records.keys() == {
+        "registry.example.com",
+        OTHER,
+        "_proof.registry.example.com.",
+        f"_proof.{OTHER}.",
+    }
+    assert records[OTHER]["aliases"] == records["registry.example.com"]["aliases"]
+    assert deployed.one("Certificate")["domainName"] == "registry.example.com"
+    assert deployed.one("Certificate")["subjectAlternativeNames"] == [OTHER]
+    assert deployed.one("CertificateValidation")["validationRecordFqdns"] == [
+        "_proof.registry.example.com.",
+        f"_proof.{OTHER}.",
+    ]
+
+
+def test_the_records_of_a_stack_from_before_there_were_several_are_taken_over_by_their_hostname(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def former_names(**settings: Any) -> dict[str, set[str]]:
+        options = deploy(**settings).options
+        return {name: options[name].aliases for name in options if "record" in name and options[name].aliases}
+
+    single = {"registry-record", "registry-certificate-validation-record"}
+    assert {next(iter(names)) for names in former_names().values()} == single
+    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"hostname": "registry.example.com"})
+    expected = {f"{name}-registry.example.com": {name} for name in single}
+    assert former_names() == expected
+    assert former_names(hostname=OTHER, hostnames=["registry.example.com"]) == expected
+    assert former_names(hostname=OTHER) == {}
+
+
+@pytest.mark.parametrize(("namespace", "aliases"), [("kube-system", {"registry-service"}), ("registry", set())])
+def test_a_service_in_another_namespace_is_another_that_is_there_before_the_former_goes(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, namespace: str, aliases: set[str]
+) -> None:
+    service = {"type": "kubernetes:core/v1:Service", "outputs": {"metadata": {"namespace": "kube-system"}}}
+    monkeypatch.setattr("tests.mock_engine.STATE", [service])
+    assert deploy(namespace=namespace).options[f"registry-service-{namespace}"].aliases == aliases
+
+
+def test_the_service_is_made_when_pods_are_ready_and_another_scheme_replaces_it(deploy: Deploy) -> None:
+    options = deploy().options["registry-service-kube-system"]
+    assert "registry-deployment" in options.depends_on
+    assert options.replace_on_changes == [f'metadata.annotations["{ANNOTATION}internal"]']
+    assert options.delete_before_replace
+
+
+def test_access_logs_of_the_load_balancer_go_where_the_settings_say(deploy: Deploy) -> None:
+    annotations = balancer_annotations(deploy(accessLogs={"bucket": "logs"}).one("Service"))
+    assert {name: value for name, value in annotations.items() if name.startswith("access-log")} == {
+        "access-log-enabled": "true",
+        "access-log-emit-interval": "60",
+        "access-log-s3-bucket-name": "logs",
+        "access-log-s3-bucket-prefix": "registry.example.com/load-balancer",
+    }
+
+
+def test_each_update_of_a_registry_that_is_open_to_everyone_warns_of_it(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda message, _: warnings.append(message))
+    deploy(users=[], loadBalancer={"internal": True})
+    assert warnings == []
+    deploy(**POST)
+    assert warnings == ["registry.example.com: everyone on the internet may push and pull (anonymousPush)"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import yaml
 
 from registry.environment import ACCESS_KEY_VARIABLES, SECRET_VARIABLES, memory_limit, registry_environment
@@ -73,11 +74,12 @@ def test_aws_is_left_to_the_driver_without_an_endpoint() -> None:
     assert not {name for name in variables if name.endswith(("REGIONENDPOINT", "FORCEPATHSTYLE"))}
 
 
-def test_behind_tls_the_registry_knows_its_public_url() -> None:
-    variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
-    assert variables["REGISTRY_HTTP_HOST"] == "https://registry.example.com"
-    plain = registry_environment(SETTINGS.model_copy(update={"tls": "none"}), bucket="images", region="eu-central-1")
-    assert "REGISTRY_HTTP_HOST" not in plain
+@pytest.mark.parametrize("tls", ["acm", "none"])
+def test_clients_are_led_on_at_the_name_and_port_that_they_came_by(tls: str) -> None:
+    settings = SETTINGS.model_copy(update={"tls": tls})
+    variables = registry_environment(settings, bucket="images", region="eu-central-1")
+    assert variables["REGISTRY_HTTP_RELATIVEURLS"] == "true"
+    assert "REGISTRY_HTTP_HOST" not in variables
 
 
 def test_users_log_in_by_an_htpasswd_file() -> None:

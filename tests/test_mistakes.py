@@ -55,13 +55,18 @@ def test_a_zone_that_one_may_not_look_up_is_told_with_the_documents_that_list_th
 
 
 def test_only_records_that_an_address_cannot_stand_beside_are_in_the_way() -> None:
-    sentence, _ = parts(judge().record([Record("TXT", None, ["x"]), Record("A", "lb.example.net")]))
+    sentence, _ = parts(
+        judge().record("registry.example.com", [Record("TXT", None, ["x"]), Record("A", "lb.example.net")])
+    )
     assert sentence == (
         "hostname is 'registry.example.com', but must have no record of anybody else's in the zone, "
         "and has one of type A: alias of lb.example.net"
     )
-    assert "of type CNAME: www.example.net" in parts(judge().record([Record("CNAME", None, ["www.example.net"])]))[0]
-    assert judge().record([Record("TXT", None, ["x"]), Record("AAAA", None, ["::1"])]) is None
+    assert (
+        "of type CNAME: www.example.net"
+        in parts(judge().record("registry.example.com", [Record("CNAME", None, ["www.example.net"])]))[0]
+    )
+    assert judge().record("registry.example.com", [Record("TXT", None, ["x"]), Record("AAAA", None, ["::1"])]) is None
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 
 from registry.settings import SettingsError
-from tests.mock_engine import POST, Deploy
+from tests.mock_engine import POST, Deploy, Resource
+
+CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
+FORMS: list[dict[str, Any]] = [
+    {},
+    POST,
+    {"controller": "ReplicationController", "tls": CERTIFICATE},
+    {"hostnames": ["images.example.com"], "accessLogs": {"bucket": "logs"}, "networkPolicy": False},
+]
+EACH_FORM = pytest.mark.parametrize("form", FORMS, ids=str)
 
 
 def test_the_outputs_tell_other_stacks_where_the_registry_is_and_how_to_log_in(deploy: Deploy) -> None:
@@ -34,13 +46,53 @@ def test_the_post_registry_is_told_by_a_plain_url_and_no_user(deploy: Deploy) ->
 
 
 def test_every_resource_is_named_after_its_component_and_role(deploy: Deploy) -> None:
-    components = {"Ownership", "Storage", "Identity", "Credentials", "Controller", "Endpoint"}
+    components = {"Ownership", "Storage", "Identity", "Credentials", "Workload", "Endpoint"}
     for resource in deploy().engine.resources:
         if resource.type.startswith("registry:index:"):
             assert resource.type.removeprefix("registry:index:") in components
             assert resource.name == "registry"
         else:
             assert resource.name.startswith("registry-")
+
+
+@EACH_FORM
+def test_a_preview_of_a_new_stack_shows_what_the_update_makes(deploy: Deploy, form: dict[str, Any]) -> None:
+    def made(resources: list[Resource]) -> list[tuple[str, str]]:
+        return sorted((resource.type, resource.name) for resource in resources)
+
+    preview, update = deploy(preview=True, **form), deploy(**form)
+    assert made(preview.engine.resources) == made(update.engine.resources)
+    assert preview.outputs["hostname"] == "registry.example.com"
+    assert (preview.outputs["url"], preview.outputs["loadBalancerHostname"]) == (None, None)
+
+
+@EACH_FORM
+def test_secrets_are_secret_outputs_and_in_kubernetes_secrets_and_nowhere_else(
+    deploy: Deploy, form: dict[str, Any]
+) -> None:
+    deployed = deploy(**form)
+    assert deployed.secret_outputs == ({"password", "passwords", "dockerConfigJson"} if form != POST else set())
+    for resource in deployed.engine.resources:
+        text = json.dumps(resource.inputs, default=str)
+        has_secret = "secret of registry-" in text or "result of registry-" in text
+        assert has_secret == resource.type.endswith(":Secret"), resource.name
+
+
+@EACH_FORM
+def test_every_resource_is_a_child_of_a_component(deploy: Deploy, form: dict[str, Any]) -> None:
+    deployed = deploy(**form)
+    for resource in deployed.engine.resources:
+        if not resource.type.startswith("registry:index:"):
+            assert deployed.options[resource.name].parent == "registry"
+
+
+def test_only_what_holds_or_guards_data_is_protected(deploy: Deploy) -> None:
+    deployed = deploy()
+    protected = {name for name, options in deployed.options.items() if options.protect}
+    assert protected == {resource.name for resource in deployed.engine.resources if ":s3/bucket" in resource.type} - {
+        "registry-storage-check-repositories",
+        "registry-storage-check-blobs",
+    }
 
 
 def test_a_mistake_in_the_settings_ends_the_program_before_any_resource(deploy: Deploy) -> None:
@@ -51,6 +103,15 @@ def test_a_mistake_in_the_settings_ends_the_program_before_any_resource(deploy: 
 def test_everything_that_can_be_tagged_says_which_stack_it_belongs_to(deploy: Deploy) -> None:
     deployed = deploy()
     expected = {"project": "registry", "stack": "test", "registry": "registry.example.com"}
-    assert deployed.one("Bucket")["tags"] == expected
-    assert deployed.one("User")["tags"] == expected
-    assert deployed.one("Certificate")["tags"] == expected
+    for type_ in ("Bucket", "User", "Certificate"):
+        assert deployed.one(type_)["tags"] == expected
+
+
+def test_everything_that_can_be_tagged_has_the_users_tags_which_win(deploy: Deploy) -> None:
+    deployed = deploy(tags={"team": "platform", "project": "images"})
+    expected = {"project": "images", "stack": "test", "registry": "registry.example.com", "team": "platform"}
+    for type_ in ("Bucket", "User", "Certificate"):
+        assert deployed.one(type_)["tags"] == expected
+    annotations = deployed.one("Service")["metadata"]["annotations"]
+    tags = annotations["service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags"]
+    assert tags == "project=images,stack=test,registry=registry.example.com,team=platform"

@@ -46,6 +46,11 @@ def test_the_release_that_is_without_the_faults_is_named() -> None:
     assert "Release 3.1.2 has none of them." in (warning_about("registry:3.1.0") or "")
 
 
-@pytest.mark.parametrize("image", ["registry:3.1.2", "registry:4.0.0", f"registry{DIGEST}", "registry:3"])
+@pytest.mark.parametrize("image", ["registry:3.1.2", "registry:4.0.0", f"registry{DIGEST}", f"registry:3{DIGEST}"])
 def test_nothing_is_claimed_of_what_has_no_known_faults_or_no_release(image: str) -> None:
     assert warning_about(image) is None
+
+
+@pytest.mark.parametrize("image", ["registry:3", "registry:3.1", "10.20.30.40:5000/registry:stable"])
+def test_a_tag_that_moves_from_release_to_release_is_warned_of(image: str) -> None:
+    assert f"the image {image} may be another release tomorrow" in (warning_about(image) or "")

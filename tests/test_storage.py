@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from registry.settings import SettingsError
 from tests.mock_engine import Deploy
 
 NAME = "registry-bucket-1a2b3c4"
@@ -124,3 +125,31 @@ def test_pulumi_names_the_bucket_unless_a_setting_does(deploy: Deploy) -> None:
 def test_images_are_deleted_with_the_bucket_only_on_request(deploy: Deploy) -> None:
     assert deploy().one("Bucket")["forceDestroy"] is False
     assert deploy(bucket={"forceDestroy": True}).one("Bucket")["forceDestroy"] is True
+
+
+FORMER = {"type": "aws:s3/bucket:Bucket", "outputs": {"bucket": "images"}}
+
+
+def test_a_bucket_of_another_name_is_refused_with_the_way_to_move_the_images(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.mock_engine.STATE", [FORMER])
+    with pytest.raises(SettingsError) as error:
+        deploy(bucket={"name": "other", "protect": False})
+    assert "bucket.name is 'other', but must stay images, where the images are" in str(error.value)
+    assert "pulumi config set --path bucket.name images; docs/operations.md, Move the images" in str(error.value)
+
+
+@pytest.mark.parametrize(("former", "name"), [("images", "images"), (NAME, None)])
+def test_a_name_that_is_not_set_any_more_stays(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, former: str, name: str | None
+) -> None:
+    monkeypatch.setattr("tests.mock_engine.STATE", [{**FORMER, "outputs": {"bucket": former}}])
+    assert deploy().one("Bucket").get("bucket") == name
+
+
+def test_access_logs_of_the_bucket_go_where_the_settings_say_until_the_bucket_goes(deploy: Deploy) -> None:
+    assert deploy().all("BucketLogging") == []
+    deployed = deploy(accessLogs={"bucket": "logs"})
+    assert deployed.one("BucketLogging") == {"bucket": NAME, "targetBucket": "logs", "targetPrefix": f"{NAME}/"}
+    assert deployed.options["registry-logging"].deleted_with == "registry-bucket"

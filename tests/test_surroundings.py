@@ -120,7 +120,7 @@ def test_a_record_in_the_state_is_the_stacks_own_wherever_it_leads(
     aws_answers["getRecords"] = {"resourceRecordSets": [ALIAS]}
     assert mistakes(deploy) == ["hostname"]
     state.append(record())
-    assert "allowOverwrite" not in deploy().named("registry-record")
+    assert "allowOverwrite" not in deploy().named("registry-record-registry.example.com")
     state[0] = record(zoneId="another")
     assert mistakes(deploy) == ["hostname"]
 
@@ -129,7 +129,7 @@ def test_a_record_that_leads_to_the_stacks_own_load_balancer_is_taken_over(
     deploy: Deploy, aws_answers: dict[str, Any], live: dict[str, Any]
 ) -> None:
     aws_answers["getRecords"] = {"resourceRecordSets": [ALIAS]}
-    assert deploy().named("registry-record")["allowOverwrite"] is True
+    assert deploy().named("registry-record-registry.example.com")["allowOverwrite"] is True
     aws_answers["getRecords"] = {"resourceRecordSets": [ALIAS | {"aliasTarget": {"dnsName": "other.example.net."}}]}
     assert mistakes(deploy) == ["hostname"]
     aws_answers["getRecords"] = {"resourceRecordSets": [CNAME]}
@@ -140,7 +140,7 @@ def test_a_record_that_leads_to_the_stacks_own_load_balancer_is_taken_over(
     assert mistakes(deploy) == ["hostname"]  # its Service is somebody else's, which is told as well
     mark[OWNER] = own
     aws_answers["getRecords"] = {"resourceRecordSets": []}
-    assert "allowOverwrite" not in deploy().named("registry-record")
+    assert "allowOverwrite" not in deploy().named("registry-record-registry.example.com")
 
 
 def test_a_bucket_in_the_state_is_the_stacks_own(
@@ -188,7 +188,7 @@ def test_what_one_may_not_look_up_is_a_warning_and_no_answer_is_a_mistake(
     monkeypatch.setattr("pulumi.log.warn", warnings.append)
     aws_answers["getRecords"] = "api error AccessDenied: not authorized to perform: route53:ListResourceRecordSets"
     aws_answers["getKey"] = "api error AccessDeniedException: not authorized to perform: kms:DescribeKey"
-    assert deploy(bucket={"kmsKeyArn": KEY.format(REGION)}).named("registry-record")
+    assert deploy(bucket={"kmsKeyArn": KEY.format(REGION)}).named("registry-record-registry.example.com")
     assert [warning.split()[0] for warning in warnings] == ["hostname", "bucket.kmsKeyArn"]
     aws_answers["getZone"] = "operation error Route 53: ListHostedZones, api error ExpiredToken: expired"
     with pytest.raises(SettingsError, match=r"AWS gave no answer about zone: .* ExpiredToken: expired"):

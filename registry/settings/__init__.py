@@ -3,14 +3,17 @@
 Every mistake is found before anything is created, and all of them are reported together.
 """
 
+from registry.settings.access_logs import AccessLogsSettings
 from registry.settings.bucket import BucketSettings
 from registry.settings.errors import SettingsError, set_command, told
 from registry.settings.load_balancer import LoadBalancerSettings
 from registry.settings.rotation import RotationSettings
-from registry.settings.stack import MIB, Settings
+from registry.settings.stack import Settings
+from registry.settings.value_types import MIB
 
 __all__ = [
     "MIB",
+    "AccessLogsSettings",
     "BucketSettings",
     "LoadBalancerSettings",
     "RotationSettings",

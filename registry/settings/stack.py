@@ -10,14 +10,27 @@ from typing import Any, Literal, Self
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from registry.settings.access_logs import OTHER_RULE, AccessLogsSettings
 from registry.settings.bucket import BucketSettings
 from registry.settings.errors import SettingsError, describe
 from registry.settings.load_balancer import LoadBalancerSettings
 from registry.settings.model import SettingsModel
 from registry.settings.rotation import USERS_RULE, RotationSettings
-from registry.settings.value_types import Fqdn, HostedZoneId, ImageReference, KubernetesName, Tls, UserName, refused
+from registry.settings.value_types import (
+    Fqdn,
+    HostedZoneId,
+    ImageReference,
+    KubernetesName,
+    PartSize,
+    TagKey,
+    TagValue,
+    Tls,
+    UserName,
+    refused,
+)
 
-MIB = 1024 * 1024
+TAGS = 40
+"""How many tags of the user's there may be: AWS takes 50, the stack has three, the cloud controller some."""
 ACM_NAME_LENGTH = 64
 """How long the name of a certificate may be: docs.aws.amazon.com/acm/latest/userguide/acm-limits.html"""
 
@@ -25,6 +38,7 @@ ACM_NAME_LENGTH = 64
 _ZONE_RULE = "be a domain that holds the hostname"
 _PUBLIC_RULE = "not be acm with privateZone"
 _LENGTH_RULE = f"not be acm with a hostname of more than {ACM_NAME_LENGTH} characters"
+_FURTHER_RULE = "be names in the zone, each once, and not the hostname"
 _ONCE_RULE = "name each user once"
 _PRIMARY_RULE = "be one of users"
 _ANONYMOUS_RULE = "be true where users is empty and a public load balancer admits every address"
@@ -48,6 +62,15 @@ class Settings(SettingsModel):
         examples=["Z0123456789ABCDEFGHIJ"],
         description="The id of the hosted zone, where several have the zone's name. Empty: the zone is looked up by "
         "its name.",
+    )
+    hostnames: list[Fqdn] = Field(
+        default=[],
+        validate_default=True,
+        examples=["images.example.com"],
+        json_schema_extra={"together": _FURTHER_RULE},
+        description="Further names of the registry in the zone, each with an alias record, and on the certificate of "
+        "tls: acm. To change the hostname: add the new name here, and when all use it swap the two, then drop the "
+        "old. Left out: none.",
     )
     private_zone: bool = Field(default=False, description="Look the zone up among the private hosted zones.")
     tls: Tls = Field(
@@ -112,20 +135,29 @@ class Settings(SettingsModel):
         json_schema_extra={"together": _ANONYMOUS_RULE},
         description="Without users, let everyone on the internet push and pull; each update warns of it.",
     )
+    access_logs: AccessLogsSettings = Field(
+        default=AccessLogsSettings(),
+        description="The access logs of bucket and load balancer: bucket; it is described in docs/settings.md.",
+    )
+    tags: dict[TagKey, TagValue] = Field(
+        default={},
+        max_length=TAGS,
+        examples=["platform"],
+        description="Further tags of bucket, IAM user, certificate and load balancer, beside project, stack and "
+        "registry, which they may replace. Left out: none.",
+    )
     network_policy: bool = Field(
         default=True,
         description="Let the pods be reached on the registry's port only, and reach only DNS and the S3 API. It works "
         "where the cluster's network plugin enforces NetworkPolicies.",
     )
-    chunk_size: int = Field(
+    chunk_size: PartSize = Field(
         # 1.42 times the throughput of 5 MiB where S3 takes 30 ms to answer, with the memory of 10 MiB, as the driver's
         # buffer grows by doubling; larger ones gain little more.
-        default=16 * MIB,
-        # S3 takes parts of 5 MiB to 5 GiB; a pod keeps several of them in memory for each upload (see pod.py).
-        ge=5 * MIB,
-        le=64 * MIB,
-        examples=[32 * MIB],
-        description="The size in bytes of the parts in which layers are uploaded to S3, 5242880 to 67108864. "
+        default="16Mi",
+        validate_default=True,
+        examples=["32Mi"],
+        description="The size of the parts in which layers are uploaded to S3, 5Mi to 64Mi, or as a number of bytes. "
         "Larger parts are faster where S3 is far, and cost memory with every upload.",
     )
 
@@ -144,6 +176,17 @@ class Settings(SettingsModel):
                 "leave it out for the hostname's parent domain, or name the hosted zone that the hostname ends with",
             )
         return zone
+
+    @field_validator("hostnames")
+    @classmethod
+    def _hostnames_are_further_ones(cls, hostnames: list[str], info: ValidationInfo) -> list[str]:
+        hostname, zone = info.data.get("hostname"), info.data.get("zone", "")
+        for name in hostnames:
+            if name == hostname or hostnames.count(name) > 1:
+                raise refused(f"{_FURTHER_RULE}: {name} is there twice", "take the second one out")
+            if name != zone and not name.endswith(f".{zone}"):
+                raise refused(f"{_FURTHER_RULE}, which is {zone}", f"take {name} out, or choose another zone")
+        return hostnames
 
     @field_validator("tls")
     @classmethod
@@ -193,6 +236,14 @@ class Settings(SettingsModel):
             )
         return rotation
 
+    @field_validator("access_logs")
+    @classmethod
+    def _logs_are_not_logged(cls, access_logs: AccessLogsSettings, info: ValidationInfo) -> AccessLogsSettings:
+        bucket = info.data.get("bucket")
+        if bucket and access_logs.bucket and access_logs.bucket == bucket.name:
+            raise refused(OTHER_RULE, "give another bucket: pulumi config set --path accessLogs.bucket NAME")
+        return access_logs
+
     @field_validator("anonymous_push")
     @classmethod
     def _anonymous_push_is_said(cls, anonymous_push: bool, info: ValidationInfo) -> bool:
@@ -204,6 +255,11 @@ class Settings(SettingsModel):
                 "pulumi config set anonymousPush true",
             )
         return anonymous_push
+
+    @property
+    def all_hostnames(self) -> list[str]:
+        """All names of the registry; the first is that of the outputs."""
+        return [self.hostname, *self.hostnames]
 
     @property
     def is_open(self) -> bool:

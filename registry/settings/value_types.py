@@ -1,4 +1,4 @@
-"""The types of settings that are more than text: each is judged once, where it is declared. Pure.
+"""The types of settings that are more than text: each is judged once, where it is declared. It imports no Pulumi.
 
 A value that breaks its rule gets an error that names the rule and the remedy; errors.py adds setting and value.
 """
@@ -9,10 +9,12 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic import BeforeValidator, GetCoreSchemaHandler, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+MIB = 1024 * 1024
 
 
 def refused(rule: str, remedy: str) -> PydanticCustomError:
@@ -177,11 +179,63 @@ UserName = Annotated[
         "choose such a name: ci-builder",
     ),
 ]
-NegotiationPolicy = Annotated[
+NegotiationPolicy = Literal[
+    "ELBSecurityPolicy-TLS-1-2-2017-01",
+    "ELBSecurityPolicy-TLS-1-1-2017-01",
+    "ELBSecurityPolicy-2016-08",
+    "ELBSecurityPolicy-2015-05",
+    "ELBSecurityPolicy-2015-03",
+    "ELBSecurityPolicy-2015-02",
+]
+"""The predefined policies of classic load balancers:
+docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-policy-table.html"""
+
+# IAM takes these of all letters, and the annotation by which the load balancer gets them divides by `,` and `=`.
+_TAG = r"[A-Za-z0-9 _.:/+@-]"
+TagKey = Annotated[
     str,
     _matching(
-        r"ELBSecurityPolicy-[A-Za-z0-9-]+",
-        "be the name of a predefined security policy of classic load balancers, which begins with ELBSecurityPolicy-",
-        "leave it out for ELBSecurityPolicy-TLS-1-2-2017-01, the strictest",
+        rf"(?!aws:|kubernetes\.io/){_TAG}{{1,128}}",
+        "be 1 to 128 letters, digits, spaces and _.:/+@-, and not begin with aws: or kubernetes.io/",
+        "choose another key: cost-center",
     ),
+]
+TagValue = Annotated[
+    str,
+    _matching(
+        rf"{_TAG}{{0,256}}",
+        "be at most 256 letters, digits, spaces and _.:/+@-",
+        "choose another value: platform",
+    ),
+]
+
+
+_UNITS = {"": 1, "Ki": 1024, "Mi": MIB, "Gi": 1024 * MIB}
+_PART_RULE = "be a size from 5Mi to 64Mi, as Kubernetes writes it, or as a whole number of bytes"
+
+
+def _part_size(value: object) -> int:
+    """Bytes. S3 takes 5 MiB to 5 GiB; a pod keeps several parts in memory for each upload (environment.py)."""
+    found = re.fullmatch(r"([0-9]+)(Ki|Mi|Gi)?", str(value))
+    size = int(found[1]) * _UNITS[found[2] or ""] if found else 0
+    if not 5 * MIB <= size <= 64 * MIB:
+        raise refused(_PART_RULE, "leave it out for 16Mi, or run pulumi config set chunkSize 32Mi")
+    return size
+
+
+PartSize = Annotated[int, BeforeValidator(_part_size), WithJsonSchema({"type": "string", "rule": _PART_RULE})]
+
+
+_ROTATION_RULE = "be a text or a number, and another than before to rotate"
+
+
+def _rotation(value: object) -> int | str:
+    """A number stays a number, however it was written: of another type it would count as another value."""
+    if not isinstance(value, (str, int, float)) or value == "":
+        raise refused(_ROTATION_RULE, "give the date, for one: 2026-11-25")
+    return int(value) if re.fullmatch(r"[0-9]{1,9}", str(value)) else str(value)
+
+
+RotationValue = Annotated[
+    int | str, BeforeValidator(_rotation), WithJsonSchema({"type": "string", "rule": _ROTATION_RULE})
 ]

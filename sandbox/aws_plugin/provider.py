@@ -41,6 +41,7 @@ RESOURCES: Final[Mapping[str, type[Resource]]] = {
         s3_object.BucketObject,
         s3_configuration.BucketPolicy,
         s3_configuration.Lifecycle,
+        s3_configuration.Logging,
         s3_configuration.OwnershipControls,
         s3_configuration.PublicAccessBlock,
         s3_configuration.ServerSideEncryption,

@@ -97,6 +97,30 @@ class ServerSideEncryption(BucketConfiguration):
         self.client.delete_bucket_encryption(**target)
 
 
+class Logging(BucketConfiguration):
+    """`aws.s3.BucketLogging`: where the access logs go."""
+
+    pulumi_type = "aws:s3/bucketLogging:BucketLogging"
+    title = "S3 Bucket Logging"
+    unsupported = frozenset({"targetGrants", "targetObjectKeyFormat"})
+
+    @override
+    def put(self, target: Properties, inputs: Properties) -> None:
+        enabled = {"TargetBucket": inputs["targetBucket"], "TargetPrefix": inputs["targetPrefix"]}
+        self.client.put_bucket_logging(**target, BucketLoggingStatus={"LoggingEnabled": enabled})
+
+    @override
+    def get(self, target: Properties, state: Properties) -> Properties:
+        found = self.client.get_bucket_logging(**target).get("LoggingEnabled")
+        if not found:
+            raise GoneError
+        return {"targetBucket": found["TargetBucket"], "targetPrefix": found["TargetPrefix"]}
+
+    @override
+    def remove(self, target: Properties, state: Properties) -> None:
+        self.client.put_bucket_logging(**target, BucketLoggingStatus={})
+
+
 class PublicAccessBlock(BucketConfiguration):
     """`aws.s3.BucketPublicAccessBlock`."""
 

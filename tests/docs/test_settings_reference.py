@@ -41,14 +41,14 @@ def section(path: str) -> str:
         ("zone", "*text; default: the hostname's parent domain*"),
         ("zone", "It must be a domain that holds the hostname."),
         ("replicas", "It must be at least 1."),
-        ("chunkSize", "*whole number; default: `16777216`*"),
-        ("chunkSize", "It must be 5242880 to 67108864."),
+        ("chunkSize", "*text; default: `16Mi`*"),
+        ("chunkSize", "It must be a size from 5Mi to 64Mi"),
         ("controller", "It must be Deployment or ReplicationController."),
         ("users", "Each must be at most 63 letters"),
         ("users", "pulumi config set-all --json"),
         ("loadBalancer.allowedCidrs", "It must have at least 1 entry."),
         ("bucket.kmsKeyArn", "It must be the ARN of a KMS key, not of an alias."),
-        ("rotation.password.<name>", "pulumi config set --path rotation.password.registry 2"),
+        ("rotation.password.<name>", "pulumi config set --path rotation.password.registry 2026-11-25"),
     ],
 )
 def test_a_section_says_type_default_rule_and_command(path: str, said: str) -> None:

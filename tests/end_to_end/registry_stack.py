@@ -100,9 +100,7 @@ class RegistryStack:
 
     def __post_init__(self) -> None:
         self.project = project_directory(self.sandbox.layout, self.directory, self.checkout)
-        sandbox = yaml.safe_load((self.project / "Pulumi.sandbox.yaml").read_text())["config"]
-        # Former commits named the project in the keys.
-        self.settings = {key.removeprefix("registry:"): value for key, value in sandbox.items()}
+        self.settings = self._sandbox_settings()
         self.settings |= {"hostname": self.hostname, "namespace": self.name}
         namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": self.name}}
         self.sandbox.kubectl("apply", "--filename=-", stdin=json.dumps(namespace))
@@ -119,8 +117,12 @@ class RegistryStack:
         return self.outputs["bucketName"]
 
     def take_program(self, checkout: Path) -> None:
-        """From now on run the program of another checkout on this stack; the settings stay."""
+        """From now on run the program of another checkout on this stack, with what that says of providers.
+
+        The other settings stay.
+        """
         self.project = project_directory(self.sandbox.layout, self.directory, checkout)
+        self.settings |= {key: value for key, value in self._sandbox_settings().items() if ":" in key}
 
     def up(self, **settings: Any) -> dict[str, Any]:
         """Run `pulumi up` with these settings and no others, and return the outputs.
@@ -277,6 +279,11 @@ class RegistryStack:
         s3 = self.sandbox.aws("s3")
         heads = [s3.head_object(Bucket=self.bucket, Key=key) for key in self.objects()]
         return {(head["ServerSideEncryption"], head.get("SSEKMSKeyId")) for head in heads}
+
+    def _sandbox_settings(self) -> dict[str, Any]:
+        """What the checkout sets for the sandbox. Former commits named the project in the keys."""
+        sandbox = yaml.safe_load((self.project / "Pulumi.sandbox.yaml").read_text())["config"]
+        return {key.removeprefix("registry:"): value for key, value in sandbox.items()}
 
     def _configure(self, settings: dict[str, Any]) -> None:
         config = self.settings | settings

@@ -178,7 +178,10 @@ def test_another_scheme_makes_another_load_balancer_and_other_ranges_shut_client
 ) -> None:
     old = stack.outputs["loadBalancerHostname"]
     changed = settings | {"loadBalancer": {"internal": False, "allowedCidrs": [ELSEWHERE], "idleTimeoutSeconds": 1200}}
-    assert stack.preview(**changed) == {"registry-service": "replace", "registry-record": "update"}
+    assert stack.preview(**changed) == {
+        f"registry-service-{stack.name}": "replace",
+        f"registry-record-{stack.hostname}": "update",
+    }
     stack.up(**changed)
     assert stack.balancer()["Scheme"] == "internet-facing"
     assert stack.outputs["loadBalancerHostname"] != old

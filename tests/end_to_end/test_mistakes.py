@@ -225,5 +225,5 @@ def test_what_an_update_that_was_broken_off_has_made_is_the_stacks_own(stack: Re
     assert "made-by-the-broken-update" in inventory(stack)["buckets"]
     stack.sandbox.kubectl("delete", "quota", "no-secrets", "--namespace", stack.name)
     changes = stack.preview(**settings)
-    assert changes["registry-record"] == "create"
+    assert changes[f"registry-record-{stack.hostname}"] == "create"
     assert "registry-bucket" not in changes

@@ -134,9 +134,9 @@ def test_a_record_that_was_made_but_is_not_in_the_state_is_the_stacks_if_it_lead
     stack: RegistryStack,
 ) -> None:
     """So it is after an update that was killed before it could note the record."""
-    (urn,) = (one["urn"] for one in stack.state() if one["urn"].endswith("::registry-record"))
+    (urn,) = (one["urn"] for one in stack.state() if one["urn"].endswith(f"::registry-record-{stack.hostname}"))
     stack.pulumi("state", "delete", urn, "--yes")
-    assert stack.preview(**SETTINGS) == {"registry-record": "create"}
+    assert stack.preview(**SETTINGS) == {f"registry-record-{stack.hostname}": "create"}
     stack.up(**SETTINGS)
     assert stack.preview(**SETTINGS) == {}
 

@@ -12,7 +12,6 @@ import yaml
 from pydantic import BaseModel
 
 from registry.settings import BucketSettings, LoadBalancerSettings, RotationSettings, Settings, SettingsError
-from registry.settings.value_types import UserName
 from tests.mock_engine import PLAIN, configure
 
 KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
@@ -206,14 +205,18 @@ MISTAKES = [
     ),
     ({"users": ["ci", "ci"]}, "name each user once", "take the second one out"),
     ({"rotation": 2}, "rotation is '2', but must be an object", "rotation.accessKey 1"),
-    ({"rotation": {"accessKey": 0}}, "rotation.accessKey is 0, but must be at least 1", "accessKey 1"),
-    ({"rotation": {"httpSecret": "x"}}, "rotation.httpSecret is 'x', but must be a whole number", "Secret 1"),
+    ({"rotation": {"accessKey": ""}}, "rotation.accessKey is '', but must be a text or a number", "the date"),
+    ({"rotation": {"httpSecret": [2]}}, "rotation.httpSecret is [2], but must be a text or a number", "the date"),
     (
         {"rotation": {"password": 2}},
         "rotation.password is 2, but must be an object",
-        "config rm --path rotation.password && pulumi config set --path rotation.password.registry 2",
+        "config rm --path rotation.password && pulumi config set --path rotation.password.registry 2026-11-25",
     ),
-    ({"rotation": {"password": {"registry": 0}}}, "rotation.password.registry is 0, but must be at least 1", "2"),
+    (
+        {"rotation": {"password": {"registry": None}}},
+        "rotation.password.registry is not set, but must be a text",
+        "date",
+    ),
     ({"rotation": {"password": {"ci": 2}}}, "only users that are in users, not ci", "use one of registry"),
     ({"rotation": {"accesKey": 2}}, "rotation.accesKey is 2, but there is no such setting", "use accessKey"),
     ({"image": "registry"}, "name one release", "registry:3.1.2"),
@@ -226,8 +229,9 @@ MISTAKES = [
     ({"replicas": "2.5"}, "be a whole number", "replicas 2"),
     ({"namespace": "Kube_System"}, "be a Kubernetes namespace", "kube-system"),
     ({"identity": "irsa"}, "identity is 'irsa', but must be 'user'", "identity user"),
-    ({"chunkSize": 5242879}, "be at least 5242880", "chunkSize 16777216"),
-    ({"chunkSize": 67108865}, "be at most 67108864", "chunkSize 16777216"),
+    ({"chunkSize": 5242879}, "chunkSize is '5242879', but must be a size from 5Mi to 64Mi", "chunkSize 32Mi"),
+    ({"chunkSize": "65Mi"}, "chunkSize is '65Mi', but must be a size from 5Mi to 64Mi", "leave it out for 16Mi"),
+    ({"chunkSize": "16M"}, "chunkSize is '16M', but must be a size from 5Mi", "leave it out for 16Mi"),
     ({"bucket": "images"}, "be an object", "--path bucket.name my-images"),
     (
         {"bucket": {"name": "Images"}},
@@ -262,7 +266,25 @@ MISTAKES = [
     ({"loadBalancer": {"allowedCidrs": ["2001:db8::/32"]}}, "be a range of IPv4 addresses", "203.0.113.0/24"),
     ({"loadBalancer": {"idleTimeoutSeconds": 0}}, "be at least 1", "idleTimeoutSeconds 900"),
     ({"loadBalancer": {"idleTimeoutSeconds": 4001}}, "be at most 4000", "idleTimeoutSeconds 900"),
-    ({"loadBalancer": {"sslNegotiationPolicy": "TLS-1-2"}}, "a predefined security policy", "leave it out"),
+    (
+        {"loadBalancer": {"sslNegotiationPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06"}},
+        "must be 'ELBSecurityPolicy-TLS-1-2-2017-01', ",
+        "Policy ELBSecurityPolicy-TLS-1-2-2017-01",
+    ),
+    (
+        {"zone": "example.com", "hostnames": ["images.example.org"]},
+        "hostnames is ['images.example.org'], but must be names in the zone, each once, and not the hostname",
+        "take images.example.org out",
+    ),
+    ({"hostnames": ["registry.example.com"]}, "and not the hostname: registry.example.com is there twice", "take"),
+    ({"hostnames": "images.example.com"}, "be a list", "'hostnames[0]' images.example.com"),
+    ({"tags": {"aws:team": "x"}}, "and not begin with aws:", "cost-center"),
+    ({"tags": {"team": "a,b"}}, "be at most 256 letters, digits, spaces", "platform"),
+    (
+        {"bucket": {"name": "images"}, "accessLogs": {"bucket": "images"}},
+        "be another bucket than the images', or each log would be logged",
+        "--path accessLogs.bucket NAME",
+    ),
     ({"loadBalancer": {"internal": "x"}}, "loadBalancer.internal is 'x', but must be true or", "l false"),
     ({"loadBalancer": {"allowedCIDRs": ["10.0.0.0/8"]}}, "there is no such setting", "use allowedCidrs"),
     ({"networkPolicy": "x"}, "networkPolicy is 'x', but must be true or false", "networkPolicy true"),
@@ -312,12 +334,12 @@ def test_a_mistake_is_told_without_a_namespace_so_that_it_fits_a_project_of_any_
 def test_the_project_file_declares_each_setting_as_the_program_does() -> None:
     declared = yaml.safe_load(PROJECT.read_text())["config"]
     assert list(declared) == [field.alias for field in Settings.model_fields.values()]
-    types = {bool: "boolean", int: "integer", list[UserName]: "array"}
+    written = Settings.model_json_schema()["properties"]
     for field in Settings.model_fields.values():
         declaration = declared[field.alias]
         assert declaration["description"] == field.description
         has_fields = isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
-        assert declaration["type"] == ("object" if has_fields else types.get(field.annotation, "string"))
+        assert declaration["type"] == ("object" if has_fields else written[field.alias].get("type", "string"))
         if field.is_required():
             assert "default" not in declaration
         else:

@@ -1,4 +1,4 @@
-"""Controller: what keeps the registry's pods running, and healthy."""
+"""Workload: the registry's pods, and what keeps them running and healthy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import pulumi_kubernetes as k8s
 from registry import cluster, former_pods, storage_check
 from registry.environment import HTPASSWD_FILE, PORT, registry_environment
 from registry.ownership import Ownership
-from registry.pod import pod_spec
+from registry.pod import POD_LABELS, pod_spec
 from registry.releases import warning_about
 from registry.settings import Settings
 
-APP_LABELS = {"k8s-app": "kube-registry"}
-"""What the Service selects: pods of every controller and version."""
-
 FIRST_VERSION = "v0"
+
+_FORMER_TYPE = pulumi.Alias(type_="registry:index:Controller")
+"""What stacks of before 0.2 have."""
 
 PROGRESS_DEADLINE_SECONDS = 150
 """How long an update waits for another pod to become ready, before it says that none will: a node that is added for
@@ -29,24 +29,20 @@ _TIMEOUTS = pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s", update
 """The provider reads no deadline of the cluster's, and would wait ten minutes."""
 
 
-class Controller(pulumi.ComponentResource):
+class Workload(pulumi.ComponentResource):
     """The registry's pods, under a Deployment or a ReplicationController, with the Secrets that they read.
 
     They have a ServiceAccount that may do nothing, and, if settings say so, a NetworkPolicy.
 
-    Both controllers replace pods without a moment without a ready one, at every change of the pod template.
-
-    Outputs: `selector` (dict of labels that every pod has) and `workload` (the controller's resource).
+    Both controllers replace pods without a moment without a ready one, at every change of the pod template. Whoever
+    depends on the workload gets ready pods.
     """
-
-    selector: Mapping[str, str]
-    workload: pulumi.Resource
 
     def __init__(
         self,
         name: str,
-        settings: Settings,
         *,
+        settings: Settings,
         ownership: Ownership,
         bucket_name: pulumi.Input[str],
         storage_check_objects: Sequence[pulumi.Resource],
@@ -57,7 +53,12 @@ class Controller(pulumi.ComponentResource):
         htpasswd: pulumi.Input[str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
-        super().__init__("registry:index:Controller", name, None, opts)
+        super().__init__(
+            "registry:index:Workload",
+            name,
+            None,
+            pulumi.ResourceOptions.merge(pulumi.ResourceOptions(aliases=[_FORMER_TYPE]), opts),
+        )
         if warning := warning_about(settings.image):
             pulumi.log.warn(warning, resource=self)
 
@@ -67,7 +68,7 @@ class Controller(pulumi.ComponentResource):
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
             "namespace": settings.namespace,
-            "labels": APP_LABELS,
+            "labels": POD_LABELS,
             "annotations": ownership.annotations,
         }
         prepare = ownership.meet_hands("serviceaccount/kube-registry", {"metadata": metadata})
@@ -84,7 +85,7 @@ class Controller(pulumi.ComponentResource):
                 f"{name}-{role}",
                 metadata={
                     "namespace": settings.namespace,
-                    "labels": APP_LABELS,
+                    "labels": POD_LABELS,
                     "annotations": ownership.annotations,
                 },
                 immutable=True,
@@ -109,7 +110,7 @@ class Controller(pulumi.ComponentResource):
             f"{name}-storage-check",
             metadata={
                 "namespace": settings.namespace,
-                "labels": APP_LABELS,
+                "labels": POD_LABELS,
                 "annotations": ownership.annotations,
             },
             immutable=True,
@@ -127,15 +128,14 @@ class Controller(pulumi.ComponentResource):
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=storage_check_objects)
         if settings.controller == "Deployment":
-            self.workload = self._deployment(name, settings, ownership, pod, opts)
+            controller = self._deployment(name, settings, ownership, pod, opts)
         else:
-            self.workload = self._replication_controller(name, settings, ownership, pod, opts)
+            controller = self._replication_controller(name, settings, ownership, pod, opts)
         if not pulumi.runtime.is_dry_run():
-            pulumi.Output.all(self.workload.urn, key_secret_name).apply(
-                lambda both: former_pods.await_end(settings.namespace, APP_LABELS, both[1])
+            pulumi.Output.all(controller.urn, key_secret_name).apply(
+                lambda both: former_pods.await_end(settings.namespace, POD_LABELS, both[1])
             )
-        self.selector = APP_LABELS
-        self.register_outputs({"selector": self.selector, "workload": self.workload.urn})
+        self.register_outputs({})
 
     def _deployment(
         self,
@@ -154,7 +154,7 @@ class Controller(pulumi.ComponentResource):
         }
         spec: k8s.apps.v1.DeploymentSpecArgsDict = {
             "replicas": settings.replicas,
-            "selector": {"match_labels": APP_LABELS},
+            "selector": {"match_labels": POD_LABELS},
             "progress_deadline_seconds": PROGRESS_DEADLINE_SECONDS,
             # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
             "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
@@ -207,7 +207,7 @@ class Controller(pulumi.ComponentResource):
         }
         spec: k8s.core.v1.ReplicationControllerSpecArgsDict = {
             "replicas": settings.replicas,
-            "selector": version.apply(lambda version: {**APP_LABELS, "version": version}),
+            "selector": version.apply(lambda version: {**POD_LABELS, "version": version}),
             "template": {"metadata": {"labels": labels}, "spec": pod},
         }
         prepare = ownership.meet_hands("replicationcontroller/kube-registry-v0", {"metadata": metadata, "spec": spec})
@@ -232,7 +232,7 @@ def _explanation(namespace: str) -> pulumi.ErrorHook:
 
     def explain(_: pulumi.ErrorHookArgs) -> bool:
         try:
-            reason = storage_check.failure(cluster.pods(namespace, APP_LABELS))
+            reason = storage_check.failure(cluster.pods(namespace, POD_LABELS))
         except cluster.ClusterError as error:
             reason = f"and what keeps them was not looked at: {error}"
         if reason:
@@ -248,7 +248,7 @@ def _explanation(namespace: str) -> pulumi.ErrorHook:
 
 
 def _labels(version: str) -> dict[str, str]:
-    return {**APP_LABELS, "version": version, "kubernetes.io/cluster-service": "true"}
+    return {**POD_LABELS, "version": version, "kubernetes.io/cluster-service": "true"}
 
 
 def _network_policy(settings: Settings) -> k8s.networking.v1.NetworkPolicySpecArgsDict:
@@ -258,7 +258,7 @@ def _network_policy(settings: Settings) -> k8s.networking.v1.NetworkPolicySpecAr
         url = urlsplit(settings.bucket.endpoint)
         ports = {url.port or (443 if url.scheme == "https" else 80)}
     return {
-        "pod_selector": {"match_labels": APP_LABELS},
+        "pod_selector": {"match_labels": POD_LABELS},
         "policy_types": ["Ingress", "Egress"],
         "ingress": [{"ports": [{"port": PORT, "protocol": "TCP"}]}],
         "egress": [
