@@ -43,7 +43,7 @@ LONGEST = (
     "test_readme.py",
     "test_touched_by_hand.py",
     "test_secure_registry.py",
-    "test_updated_registry.py",
+    "test_changed_settings.py",
     "test_post_registry.py",
     "test_engine.py",
     "test_sandbox_command.py",

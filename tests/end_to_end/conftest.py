@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from sandbox.layout import Layout
 from sandbox.tools.build import toolchain
 from tests import networks
+from tests.end_to_end.registry_client import Repeatedly
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
+
+FIGURES: list[str] = []
+"""What changes of settings did to clients, as rows of a table."""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Tell what was counted."""
+    if FIGURES:
+        terminalreporter.section("changes of a living stack")
+        terminalreporter.write_line("| setting | way | pulls | failed | pushes | failed | longest outage, s |")
+        terminalreporter.write_line("|---|---|---|---|---|---|---|")
+        for line in FIGURES:
+            terminalreporter.write_line(line)
+
+
+@pytest.fixture(scope="session")
+def note() -> Callable[[str, str, Repeatedly, Repeatedly], None]:
+    """Keeps what a change, and the way there or back, did to those who pulled and pushed meanwhile."""
+
+    def keep(change: str, way: str, pulls: Repeatedly, pushes: Repeatedly) -> None:
+        counts = (pulls.count, len(pulls.failures), pushes.count, len(pushes.failures))
+        outage = max(pulls.outage, pushes.outage)
+        FIGURES.append(f"| {change} | {way} | {' | '.join(map(str, counts))} | {outage:.1f} |")
+
+    return keep
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

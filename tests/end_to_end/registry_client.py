@@ -170,6 +170,8 @@ class Repeatedly:
         self._thread = threading.Thread(target=self._run, daemon=True)
         self.failures: list[str] = []
         self.count = 0
+        self.outage = 0.0
+        """The longest time in seconds from a failure's begin to the next success."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -181,10 +183,17 @@ class Repeatedly:
 
     def _run(self) -> None:
         due = time.monotonic()
+        failing_since: float | None = None
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._interval, time.monotonic() - self._interval)
             self.count += 1
+            begun = time.monotonic()
             try:
                 self._work()
             except Exception as error:
                 self.failures.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")
+                failing_since = failing_since or begun
+            else:
+                if failing_since:
+                    self.outage = max(self.outage, time.monotonic() - failing_since)
+                failing_since = None

@@ -1,0 +1,204 @@
+"""What an update does that changes a setting of a living stack: a case for each row of docs/changes.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from sandbox.layout import DOMAIN
+
+NAME = "changed-settings"
+"""The stack's, and so its namespace's."""
+HOSTNAME, OTHER_HOSTNAME = f"{NAME}.{DOMAIN}", f"{NAME}-too.{DOMAIN}"
+OTHER_NAMESPACE = f"{NAME}-too"
+BASE: dict[str, Any] = {"users": ["registry"]}
+
+DEPLOYMENT, CONTROLLER, TEMPLATE = "registry-deployment", "registry-replication-controller", "registry-first-template"
+SERVICE = f"registry-service-{NAME}"
+RECORD, OTHER_RECORD = f"registry-record-{HOSTNAME}", f"registry-record-{OTHER_HOSTNAME}"
+PROOF, OTHER_PROOF = (f"registry-certificate-validation-record-{name}" for name in (HOSTNAME, OTHER_HOSTNAME))
+ROLL = {DEPLOYMENT: "update"}
+CERTIFICATE = {
+    "registry-certificate": "replace",
+    "registry-certificate-validation": "replace",
+    SERVICE: "update",
+}
+OPPOSITE = {"create": "delete", "delete": "create"}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the settings of some cases name: made before, by somebody else."""
+
+    kms_key: str
+    logs: str
+    zone_id: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of `settings`, paths as in docs/settings.md, there and back.
+
+    `there`: what is set, by what there is. `operations`: what the way there does to each resource that it changes;
+    `back`: the way back, if it is not the same with creations and deletions the other way round. `outage`: pulls or
+    pushes may fail on the way.
+    """
+
+    settings: tuple[str, ...]
+    there: Callable[[Surroundings], dict[str, Any]]
+    operations: Mapping[str, str]
+    back: Mapping[str, str] | None = None
+    base: Mapping[str, Any] = field(default_factory=dict)
+    outage: bool = False
+    is_short: bool = False
+    """It is in `make test` as well."""
+
+    @property
+    def on_the_way_back(self) -> dict[str, str]:
+        return dict(
+            self.back
+            if self.back is not None
+            else {name: OPPOSITE.get(one, one) for name, one in self.operations.items()}
+        )
+
+
+def _is(**settings: Any) -> Callable[[Surroundings], dict[str, Any]]:
+    return lambda _: settings
+
+
+CHANGES = [
+    Change(
+        ("hostnames",),
+        _is(hostnames=[OTHER_HOSTNAME]),
+        {OTHER_RECORD: "create", OTHER_PROOF: "create", **CERTIFICATE},
+        outage=True,
+    ),
+    Change(
+        ("zone", "zoneId", "privateZone"),
+        lambda there: {"zoneId": there.zone_id, "tls": "none"},
+        {RECORD: "replace"},
+        base={"tls": "none"},
+    ),
+    Change(
+        ("users",),
+        _is(users=["ci", "registry"]),
+        {
+            "registry-password-ci": "create",
+            "registry-password-salt-ci": "create",
+            "registry-secret": "replace",
+            **ROLL,
+        },
+    ),
+    Change(
+        ("users", "primaryUser"),
+        _is(users=["registry", "ci"], primaryUser="ci"),
+        {},
+        base={"users": ["registry", "ci"], "primaryUser": "registry"},
+        is_short=True,
+    ),
+    Change(
+        ("rotation.accessKey",),
+        _is(rotation={"accessKey": "2026-11-25"}),
+        {"registry-access-key": "replace", "registry-access-key-secret": "replace", **ROLL},
+    ),
+    Change(
+        ("rotation.httpSecret",),
+        _is(rotation={"httpSecret": "2026-11-25"}),
+        {"registry-http-secret": "replace", "registry-secret": "replace", **ROLL},
+        outage=True,
+    ),
+    Change(
+        ("rotation.password.<name>",),
+        _is(users=["registry", "ci"], rotation={"password": {"ci": "2026-11-25"}}),
+        {
+            "registry-password-ci": "replace",
+            "registry-password-salt-ci": "replace",
+            "registry-secret": "replace",
+            **ROLL,
+        },
+        base={"users": ["registry", "ci"]},
+    ),
+    Change(("image",), _is(image="registry:3.1.1"), ROLL),
+    Change(
+        ("controller",),
+        _is(controller="ReplicationController"),
+        {DEPLOYMENT: "delete", TEMPLATE: "create", CONTROLLER: "create"},
+        is_short=True,
+    ),
+    Change(("replicas",), _is(replicas=3), ROLL),
+    Change(("bucket.protect",), _is(bucket={"protect": True}), {}),
+    Change(("bucket.forceDestroy",), _is(bucket={"forceDestroy": False}), {"registry-bucket": "update"}),
+    Change(
+        ("bucket.kmsKeyArn",),
+        lambda there: {"bucket": {"kmsKeyArn": there.kms_key}},
+        {
+            "registry-encryption": "update",
+            "registry-bucket-policy": "update",
+            "registry-policy": "update",
+            **ROLL,
+        },
+        outage=True,
+    ),
+    Change(("bucket.versioning",), _is(bucket={"versioning": True}), {"registry-versioning": "update"}),
+    Change(
+        ("bucket.noncurrentVersionDays",), _is(bucket={"noncurrentVersionDays": 7}), {"registry-lifecycle": "update"}
+    ),
+    Change(("bucket.tlsOnly",), _is(bucket={"tlsOnly": False}), {"registry-bucket-policy": "update"}),
+    Change(
+        ("loadBalancer.internal",),
+        _is(loadBalancer={"internal": True}),
+        {SERVICE: "replace", RECORD: "update"},
+        outage=True,
+    ),
+    Change(("loadBalancer.allowedCidrs",), _is(loadBalancer={"allowedCidrs": ["127.0.0.0/8"]}), {SERVICE: "update"}),
+    Change(("loadBalancer.idleTimeoutSeconds",), _is(loadBalancer={"idleTimeoutSeconds": 600}), {SERVICE: "update"}),
+    Change(
+        ("loadBalancer.sslNegotiationPolicy",),
+        _is(loadBalancer={"sslNegotiationPolicy": "ELBSecurityPolicy-2016-08"}),
+        {SERVICE: "update"},
+    ),
+    Change(
+        ("anonymousPush",),
+        _is(users=[], anonymousPush=True),
+        {
+            "registry-password-registry": "delete",
+            "registry-password-salt-registry": "delete",
+            "registry-secret": "replace",
+            **ROLL,
+        },
+        outage=True,
+    ),
+    Change(
+        ("accessLogs.bucket",),
+        lambda there: {"accessLogs": {"bucket": there.logs}},
+        {"registry-logging": "create", SERVICE: "update"},
+    ),
+    Change(
+        ("tags.<name>",),
+        _is(tags={"team": "platform"}),
+        {"registry-bucket": "update", "registry-user": "update", "registry-certificate": "update", SERVICE: "update"},
+    ),
+    Change(("networkPolicy",), _is(networkPolicy=False), {"registry-network-policy": "delete"}),
+    Change(("chunkSize",), _is(chunkSize="8Mi"), ROLL),
+    Change(
+        ("namespace",),
+        _is(namespace=OTHER_NAMESPACE),
+        {
+            **dict.fromkeys(
+                (
+                    "registry-access-key-secret",
+                    "registry-secret",
+                    "registry-storage-check",
+                    "registry-service-account",
+                    "registry-network-policy",
+                    DEPLOYMENT,
+                ),
+                "replace",
+            ),
+            f"registry-service-{OTHER_NAMESPACE}": "create",
+            SERVICE: "delete",
+            RECORD: "update",
+        },
+    ),
+]
