@@ -5,7 +5,9 @@ moto leaves out conditions, bucket policies of the caller, KMS and copies' sourc
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -100,7 +102,10 @@ def _check_action_permitted(self: IAMRequestBase, resource: str) -> None:
     """
     if self._action == "sts:GetCallerIdentity":  # always allowed, as in AWS
         return
-    needed = _s3_accesses(self, resource) if self._service == "s3" else [_access(self, self._action, resource)]
+    if self._service == "s3":
+        needed = _s3_accesses(self, resource)
+    else:
+        needed = [_access(self, self._action, _resource(self) if resource == "*" else resource)]
     for access in needed:
         try:
             permitted = _permits(self, access)
@@ -127,6 +132,30 @@ def _document(policy: Any) -> str:
     if isinstance(policy, Policy):
         return next(version.document for version in policy.versions if version.is_default)
     return policy if isinstance(policy, str) else policy["policy_document"]
+
+
+def _resource(request: IAMRequestBase) -> str:
+    """The ARN of the user, hosted zone, certificate or key that a request is about; `*` if it is about none of them.
+
+    moto has them all be about `*`, which a policy that names resources does not allow.
+    https://docs.aws.amazon.com/service-authorization/latest/reference/
+    """
+    match request._service:
+        case "iam":
+            # Fields of a form, each a list.
+            (name,), (path,) = request._data.get("UserName", [""]), request._data.get("Path", ["/"])
+            user = request.backend.users.get(name)
+            new = f"arn:aws:iam::{request.account_id}:user{path}{name}" if name else "*"
+            return user.arn if user else new
+        case "route53":
+            found = re.search(r"/(hostedzone|change)/([A-Z0-9]+)", request._path)
+            return f"arn:aws:route53:::{found[1]}/{found[2]}" if found else "*"
+        case "acm" | "kms":
+            fields = json.loads(request._body or b"{}")
+            found = fields.get("CertificateArn") or fields.get("KeyId") or ""
+            return found if found.startswith("arn:") else "*"
+        case _:
+            return "*"
 
 
 def _access(request: IAMRequestBase, action: str, resource: str, **context: str | None) -> Access:

@@ -12,7 +12,7 @@ from sandbox.aws_plugin.shapes import tag_list, tag_map
 from sandbox.aws_plugin.values import Properties
 
 NO_LOCATION_CONSTRAINT = "us-east-1"
-"""The region that CreateBucket takes by naming none, and that GetBucketLocation answers with null."""
+"""The region that CreateBucket takes by naming none."""
 
 WEBSITE_ZONES = {
     # AWS General Reference, "Amazon S3 endpoints and quotas", website endpoints: Route 53 hosted zone ID.
@@ -83,8 +83,7 @@ class Bucket(Resource):
     def read(self, resource_id: str, state: Properties) -> Properties:
         with self.doing(f"reading S3 Bucket ({resource_id})"):
             with gone_on("404", "NoSuchBucket"):
-                self.client.head_bucket(Bucket=resource_id)
-            region = self.client.get_bucket_location(Bucket=resource_id)["LocationConstraint"] or NO_LOCATION_CONSTRAINT
+                region = self.client.head_bucket(Bucket=resource_id)["BucketRegion"]
             tags: dict[str, str] = {}
             with accepting("NoSuchTagSet"):
                 tags = tag_map(self.client.get_bucket_tagging(Bucket=resource_id)["TagSet"])
@@ -112,12 +111,9 @@ class Bucket(Resource):
             self.client.delete_bucket(Bucket=resource_id)
 
     def _empty(self, bucket: str) -> None:
-        """Delete every version of every object, every delete marker, and every multipart upload under way."""
+        """Delete every version of every object, and every delete marker; uploads under way go with the bucket."""
         for page in self.client.get_paginator("list_object_versions").paginate(Bucket=bucket):
             found = page.get("Versions", []) + page.get("DeleteMarkers", [])
             objects = [{"Key": item["Key"], "VersionId": item["VersionId"]} for item in found]
             if objects:
                 self.client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
-        for page in self.client.get_paginator("list_multipart_uploads").paginate(Bucket=bucket):
-            for upload in page.get("Uploads", []):
-                self.client.abort_multipart_upload(Bucket=bucket, Key=upload["Key"], UploadId=upload["UploadId"])

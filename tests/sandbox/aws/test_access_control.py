@@ -325,6 +325,33 @@ def test_a_kms_key_that_is_missing_or_disabled_encrypts_nothing(aws: EmulatedAws
     assert error(s3.put_object, **put, SSEKMSKeyId=kms_key) == "KMS.DisabledException"
 
 
+def test_a_policy_may_name_the_user_the_zone_the_certificate_and_the_key_that_it_is_about(
+    aws: EmulatedAws, kms_key: str
+) -> None:
+    route53, acm, account = aws.client("route53"), aws.client("acm"), "123456789012"
+    zones = [route53.create_hosted_zone(Name="a.test", CallerReference=one)["HostedZone"]["Id"] for one in "ab"]
+    certificates = [acm.request_certificate(DomainName=f"{one}.test")["CertificateArn"] for one in "ab"]
+    key = aws.new_user(
+        allow(["iam:CreateUser", "iam:DeleteUser"], f"arn:aws:iam::{account}:user/registry-*"),
+        allow("route53:ListHostedZones", "*"),
+        allow("route53:GetHostedZone", f"arn:aws:route53:::{zones[0].strip('/')}"),
+        allow("acm:DescribeCertificate", certificates[0]),
+        allow("kms:DescribeKey", kms_key),
+    )
+    iam, acm = aws.client("iam", key), aws.client("acm", key)
+    for call in (iam.create_user, iam.delete_user):
+        assert error(call, UserName="registry-user") == ""
+        assert error(call, UserName="other-user") == "AccessDenied"
+    assert error(aws.client("route53", key).list_hosted_zones) == ""
+    answers = [error(aws.client("route53", key).get_hosted_zone, Id=zone) for zone in zones]
+    answers += [error(acm.describe_certificate, CertificateArn=one) for one in certificates]
+    assert answers == ["", "AccessDenied", "", "AccessDeniedException"]
+    assert error(aws.client("kms", key).describe_key, KeyId=kms_key) == ""
+    assert error(aws.client("kms", key).describe_key, KeyId=f"{kms_key[:-4]}dead") == "AccessDeniedException"
+    for zone in zones:
+        route53.delete_hosted_zone(Id=zone)
+
+
 def test_an_access_key_works_until_it_is_made_inactive_or_deleted(aws: EmulatedAws) -> None:
     iam, key = aws.client("iam"), aws.new_user(allow("*", "*"))
     s3, ec2 = aws.client("s3", key), aws.client("ec2", key)
