@@ -149,7 +149,7 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
     if set(refused) - {"namespaces"}:
         raise target.error(
             f"lets you see what is in the namespace {namespace} already, and it refuses: {', '.join(refused)}",
-            "have a Role there that lets you get them: docs/operations.md has it. Perhaps there is no such namespace",
+            "have a Role there that lets you get them: docs/rights.md has it. Perhaps there is no such namespace",
         )
     return target.found(found)
 
@@ -167,7 +167,7 @@ def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
     except (ApiException, HTTPError, OSError) as error:
         raise target.error(
             f"lists the pods in the namespace {namespace}, and it does not: {_line(error)}",
-            "have a Role there that lets you list pods: docs/operations.md has it",
+            "have a Role there that lets you list pods: docs/rights.md has it",
         ) from None
     return found["items"]
 

@@ -93,7 +93,7 @@ class Judge:
                     "zone",
                     name,
                     f"be looked up, which AWS denies: {reason[:REASON_LENGTH]}",
-                    "have the rights that docs/operations.md lists for a preview, or give the zone by its id: "
+                    "have the rights that docs/rights.md lists for a preview, or give the zone by its id: "
                     "pulumi config set zoneId ID",
                 )
         return None
@@ -194,7 +194,7 @@ class Judge:
         failures = {setting: answer for setting, answer in asked.items() if isinstance(answer, Failure)}
         warnings = [
             f"{setting} was not looked up, as AWS denies it: {answer.reason[:REASON_LENGTH]}. "
-            "docs/operations.md lists the rights that a preview needs"
+            "docs/rights.md lists the rights that a preview needs"
             for setting, answer in failures.items()
             if answer.kind == "denied"
         ]

@@ -70,7 +70,7 @@ class Ownership(pulumi.ComponentResource):
             if not found.uid:
                 pulumi.log.warn(
                     "whether this is the stack's cluster was not looked at, as it denies to get the namespace "
-                    "kube-system; docs/operations.md lists the rights that a preview needs"
+                    "kube-system; docs/rights.md lists the rights that a preview needs"
                 )
             if not found.has_namespace:
                 rule = "be a namespace that exists in the cluster"

@@ -51,6 +51,7 @@ LONGEST = (
     "test_node.py",
     "test_guarded_registry.py",
     "test_mistakes.py",
+    "test_rights.py",
     "test_template.py",
 )
 """The files that take minutes: workers take a file at a time, these first, so that none is left alone at the end."""

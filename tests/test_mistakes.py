@@ -50,7 +50,7 @@ def test_several_zones_are_told_with_the_setting_that_chooses_one() -> None:
 def test_a_zone_that_one_may_not_look_up_is_told_with_the_documents_that_list_the_rights() -> None:
     sentence, remedy = parts(judge().zone(DENIED))
     assert sentence.endswith("must be looked up, which AWS denies: AccessDenied: no")
-    assert "docs/operations.md" in remedy
+    assert "docs/rights.md" in remedy
     assert judge().zone("Z1") is judge().zone(FAILED) is None
 
 
@@ -136,6 +136,6 @@ def test_a_question_that_is_denied_is_a_warning_and_one_without_an_answer_a_mist
     assert mistake.count("connection refused") == 1
     assert "aws sts get-caller-identity" in mistake
     assert warning == (
-        "bucket.kmsKeyArn was not looked up, as AWS denies it: AccessDenied: no. docs/operations.md lists the "
+        "bucket.kmsKeyArn was not looked up, as AWS denies it: AccessDenied: no. docs/rights.md lists the "
         "rights that a preview needs"
     )

@@ -124,6 +124,12 @@ class RegistryStack:
         self.project = project_directory(self.sandbox.layout, self.directory, checkout)
         self.settings |= {key: value for key, value in self._sandbox_settings().items() if ":" in key}
 
+    def act_as(self, **environment: str) -> None:
+        """From now on run `up`, `preview` and `destroy` with these variables in place of the administrator's."""
+        sandbox = self.sandbox
+        administrators = sandbox.layout.client_environment(sandbox.account, sandbox.tools.binaries)
+        self._stack.workspace.env_vars = administrators | environment
+
     def up(self, **settings: Any) -> dict[str, Any]:
         """Run `pulumi up` with these settings and no others, and return the outputs.
 
