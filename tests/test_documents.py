@@ -14,9 +14,13 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
-    "docs/sandbox.md",
+    "docs/deployments.md",
     "docs/operations.md",
+    "docs/rights.md",
+    "docs/sandbox.md",
     "docs/settings.md",
+    "docs/state.md",
+    "docs/troubleshooting.md",
 ]
 TARGETS = set(re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE))
 
@@ -40,6 +44,23 @@ def test_every_file_that_a_document_names_is_there(document: str) -> None:
     }
     folder = (CHECKOUT / document).parent
     assert {name for name in named if not [*CHECKOUT.glob(name.rstrip("/")), *folder.glob(name.rstrip("/"))]} == set()
+
+
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", document.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
+def test_every_section_that_a_document_links_to_is_there(document: str) -> None:
+    path = CHECKOUT / document
+    links = re.findall(r"\]\(([\w./-]*)#([\w-]+)\)", path.read_text())
+    assert {(file, to) for file, to in links if to not in anchors((path.parent / file) if file else path)} == set()
+
+
+def test_every_document_is_among_these() -> None:
+    assert {str(path.relative_to(CHECKOUT)) for path in (CHECKOUT / "docs").glob("*.md")} <= {*DOCUMENTS}
 
 
 def test_the_workflow_runs_make_targets() -> None:
