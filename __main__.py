@@ -14,7 +14,7 @@ from registry.workload import Workload
 
 require_supported_pulumi()
 settings = Settings.load(pulumi.Config())
-tags = {"project": pulumi.get_project(), "stack": pulumi.get_stack(), "registry": settings.hostname} | settings.tags
+tags = settings.all_tags(project=pulumi.get_project(), stack=pulumi.get_stack())
 
 ownership = Ownership("registry", namespace=settings.namespace, network_policy=settings.network_policy)
 surroundings = Surroundings.find(settings, ownership)

@@ -17,7 +17,8 @@ from sandbox.layout import Layout
 from sandbox.tools.build import toolchain
 from tests.end_to_end.images import push
 from tests.end_to_end.registry_client import MANIFEST, OCI_MANIFEST, RegistryClient
-from tests.end_to_end.registry_stack import POST, RegistryStack, Sandbox, running_sandbox
+from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
+from tests.forms import POST
 
 LAYOUT = Layout("bench", 93)
 FORMS: dict[str, dict[str, Any]] = {"with-login": POST | {"users": ["registry"]}, "without-users": POST}

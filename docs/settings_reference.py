@@ -102,8 +102,9 @@ def _leaf(path: str, declared: dict[str, Any], *, is_required: bool) -> Setting:
             emptied = json.dumps({path: {"value": "[]", "objectValue": []}})
             commands.append(f"pulumi config set-all --json '{emptied}'   # nobody: an empty list")
     elif kind["type"] == "object":
-        type_, entry, example = "object of text", kind["additionalProperties"], {ENTRY: value}
-        commands = [set_command(f"{path}.{ENTRY}", value)]
+        name = declared.get("entry", ENTRY)
+        type_, entry, example = "object of text", kind["additionalProperties"], {name: value}
+        commands = [set_command(f"{path}.{name}", value)]
         path += ".<name>"
     else:
         type_, entry, example, commands = _TYPES[kind["type"]], kind, value, [set_command(path, value)]

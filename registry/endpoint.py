@@ -15,6 +15,7 @@ from registry.settings import Settings
 from registry.surroundings import Surroundings
 
 HTTP_PORT, HTTPS_PORT = 80, 443
+_RECORD, _CERTIFICATE = "aws:route53/record:Record", "aws:acm/certificate:Certificate"
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 """What the annotations for the AWS cloud controller begin with:
 cloud-provider-aws.sigs.k8s.io/service_controller/"""
@@ -57,7 +58,7 @@ class Endpoint(pulumi.ComponentResource):
             pulumi.log.warn(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)", self)
 
         certificate_arn = (
-            self._certificate(name, settings, tags, surroundings) if settings.tls == "acm" else settings.tls
+            self._certificate(name, settings, tags, ownership, surroundings) if settings.tls == "acm" else settings.tls
         )
 
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
@@ -85,7 +86,9 @@ class Endpoint(pulumi.ComponentResource):
             spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                aliases=[pulumi.Alias(name=f"{name}-service")] if surroundings.keeps_namespace else None,
+                aliases=ownership.former_name(
+                    "kubernetes:core/v1:Service", f"{name}-service", namespace=settings.namespace
+                ),
                 # Waits for ready pods: without them there is nothing to wait for.
                 depends_on=[workload],
                 # The cloud controller never makes a public load balancer internal, or the other way round.
@@ -112,7 +115,9 @@ class Endpoint(pulumi.ComponentResource):
                 ],
                 # Nobody else's is ever overwritten.
                 allow_overwrite=True if hostname in surroundings.adopted_records else None,
-                opts=self._of_hostname(f"{name}-record", hostname, surroundings),
+                opts=pulumi.ResourceOptions(
+                    parent=self, aliases=ownership.former_name(_RECORD, f"{name}-record", name=hostname)
+                ),
             )
             for hostname in settings.all_hostnames
         ]
@@ -122,13 +127,19 @@ class Endpoint(pulumi.ComponentResource):
         self.register_outputs({})
 
     def _certificate(
-        self, name: str, settings: Settings, tags: Mapping[str, str], surroundings: Surroundings
+        self,
+        name: str,
+        settings: Settings,
+        tags: Mapping[str, str],
+        ownership: Ownership,
+        surroundings: Surroundings,
     ) -> pulumi.Output[str]:
         """The ARN of a certificate for the hostnames, known when it is issued. AWS renews it by the records."""
         certificate = aws.acm.Certificate(
             f"{name}-certificate",
             domain_name=settings.hostname,
-            subject_alternative_names=settings.hostnames or None,
+            # All of them each time: to say none at all would leave those that it has.
+            subject_alternative_names=settings.all_hostnames,
             validation_method="DNS",
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
@@ -150,7 +161,13 @@ class Endpoint(pulumi.ComponentResource):
                 ttl=VALIDATION_RECORD_TTL_SECONDS,
                 # It is the same for every certificate that an account has for a name, and may be there already.
                 allow_overwrite=True,
-                opts=self._of_hostname(f"{name}-certificate-validation-record", hostname, surroundings),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    # Its own name tells nothing of the hostname that it proves.
+                    aliases=[pulumi.Alias(name=f"{name}-certificate-validation-record")]
+                    if ownership.former_name(_CERTIFICATE, f"{name}-certificate", domainName=hostname)
+                    else None,
+                ),
             )
             for hostname in settings.all_hostnames
         ]
@@ -163,11 +180,6 @@ class Endpoint(pulumi.ComponentResource):
             ),
         )
         return validation.certificate_arn
-
-    def _of_hostname(self, former_name: str, hostname: str, surroundings: Surroundings) -> pulumi.ResourceOptions:
-        """The options of a record, which had no hostname in its name where the stack had only one."""
-        aliases = [pulumi.Alias(name=former_name)] if hostname == surroundings.former_hostname else None
-        return pulumi.ResourceOptions(parent=self, aliases=aliases)
 
 
 def _annotations(

@@ -24,6 +24,9 @@ STORAGE_CHECK_SECONDS = 5
 STORAGE_CHECK_FAILURES = 2
 """How many of these must fail in a row: S3 answers one with an error now and then, and all pods ask the same S3."""
 
+REALM = "kube-registry"
+"""What a client is told that it logs in to: none of the hostnames, so that another one does not touch the pods."""
+
 HTPASSWD_DIRECTORY = "/etc/registry"
 HTPASSWD_FILE = "htpasswd"
 """Where the container finds its users and the bcrypt hashes of their passwords."""
@@ -77,7 +80,7 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
     }
     if settings.users:
         variables["REGISTRY_AUTH"] = "htpasswd"
-        variables["REGISTRY_AUTH_HTPASSWD_REALM"] = settings.hostname
+        variables["REGISTRY_AUTH_HTPASSWD_REALM"] = REALM
         variables["REGISTRY_AUTH_HTPASSWD_PATH"] = f"{HTPASSWD_DIRECTORY}/{HTPASSWD_FILE}"
     if settings.bucket.endpoint:
         variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = settings.bucket.endpoint

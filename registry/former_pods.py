@@ -26,6 +26,8 @@ async def await_end(namespace: str, labels: Mapping[str, str], secret_name: str)
 
     Pulumi deletes a former key when the program has ended. A Deployment counts as updated when its new pods are ready,
     but those that end still serve; and of an `up` that failed any may be left, which the next one does not update.
+    Pods of a controller that goes, as a ReplicationController does at each change, are not awaited: it is deleted
+    before the key is, and its pods before it (the provider deletes in the foreground).
     Raises FormerPodsError if some stay, ClusterError if it cannot be seen: then the key stays as well.
     """
     deadline = time.monotonic() + FORMER_PODS_SECONDS
@@ -44,11 +46,15 @@ async def await_end(namespace: str, labels: Mapping[str, str], secret_name: str)
 
 
 def former_pods(pods: Sequence[Mapping[str, Any]], secret_name: str) -> list[str]:
-    """Return the names of the pods, as the API server gives them, that have not ended and have another access key."""
+    """Return the names of a Deployment's pods that have not ended and have another access key.
+
+    `pods` are as the API server gives them.
+    """
     return [
         pod["metadata"]["name"]
         for pod in pods
-        if pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
+        if "ReplicaSet" in [owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])]
+        and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
         and access_key_secret_name(pod["spec"]) not in (None, secret_name)
     ]
 

@@ -71,7 +71,11 @@ def load_balancer_hostnames(service: Live | None) -> list[str]:
 
 
 def refusal(name: str, live: Live, stack: Stack) -> str:
-    """What to say of an object that is a stranger's: four lines, in the form of the settings' errors."""
+    """What to say of an object that is a stranger's, in the form of the settings' errors.
+
+    Without the variable the provider makes nothing that is there already:
+    github.com/pulumi/pulumi-kubernetes/blob/master/CHANGELOG.md, 4.29.0
+    """
     namespace = live["metadata"]["namespace"]
     mark = owner(live)
     if mark:  # nothing that would harm somebody's registry
@@ -82,7 +86,8 @@ def refusal(name: str, live: Live, stack: Stack) -> str:
     return (
         f"  {name} in namespace {namespace} {whose}.\n"
         f"    Remedy: pulumi config set namespace ANOTHER{remedy}, which then changes it into its own:\n"
-        f"    kubectl annotate --overwrite --namespace {namespace} {name} {OWNER}={stack.name}"
+        f"    kubectl annotate --overwrite --namespace {namespace} {name} {OWNER}={stack.name} &&\n"
+        "    PULUMI_K8S_UPSERT_EXISTING_OBJECTS=true pulumi up"
     )
 
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from registry.aws_answers import Failure, Key, Record
-from registry.settings import Settings, told
+from registry.settings import OTHER_BUCKET_RULE, Settings, told
 
 REASON_LENGTH = 300
 """How many characters of a provider's reason are shown: errors of AWS have ids of requests at their ends."""
@@ -17,7 +17,7 @@ def _hostname_of(settings: Settings) -> str:
     return f"if the hostname {settings.hostname} is wrong, pulumi config set hostname NAME; if it is right, "
 
 
-_REFUSED_ACCOUNT = re.compile(r"AWS account ID not allowed: (\d+)")
+_REFUSED_ACCOUNT = re.compile(r"AWS account ID not allowed: (\d+)", re.IGNORECASE)
 """What the provider says: VerifyAccountIDAllowed of github.com/hashicorp/aws-sdk-go-base."""
 
 
@@ -151,6 +151,11 @@ class Judge:
             "    they get into another bucket"
         )
         return told("bucket.name", self._settings.bucket.name, rule, remedy)
+
+    def logged_logs(self) -> str:
+        """By the name of the bucket that the stack has, which is that of the access logs."""
+        command = "pulumi config set --path accessLogs.bucket NAME"
+        return told("accessLogs.bucket", self._settings.access_logs.bucket, OTHER_BUCKET_RULE, command)
 
     def key(self, region: str, answer: Key | Failure | None) -> str | None:
         """By the provider's region, and what KMS tells of the key, which is not asked of another region's (None)."""

@@ -58,7 +58,8 @@ class Ownership(pulumi.ComponentResource):
         self.has_state = stack_id is not None or bool(stack_state.last_outputs())
 
         self.mistakes, self.cluster, self.cluster_region, self._live = [], None, None, {}
-        recorded = self._recorded_cluster(name)
+        self._name = name
+        self._uid = recorded = self._recorded_cluster(name)
         try:
             found = cluster.existing_objects(namespace, _names(network_policy=network_policy))
         except cluster.ClusterError as error:
@@ -66,7 +67,7 @@ class Ownership(pulumi.ComponentResource):
         else:
             self.cluster, self.cluster_region = found.name, found.region
             self.mistakes += cluster_mistakes(found, recorded, f"{name}-cluster")
-            recorded = recorded or found.uid
+            self._uid = recorded or found.uid
             if not found.uid:
                 pulumi.log.warn(
                     "whether this is the stack's cluster was not looked at, as it denies to get the namespace "
@@ -83,10 +84,6 @@ class Ownership(pulumi.ComponentResource):
             self._live = {one: live for one, live in found.objects.items() if one not in foreign}
         self.load_balancer_hostnames = load_balancer_hostnames(self._live.get("service/kube-registry"))
 
-        # The first that is known stays, so that no other cluster is taken for the stack's.
-        if not self.mistakes:
-            pulumi.Stash(f"{name}-cluster", input=recorded or "", opts=pulumi.ResourceOptions(parent=self))
-
         # Nothing unknown: with it a preview compares inputs as they are written, and finds replacements where none are.
         self.annotations = {PATCH_FORCE: "true", OWNER: f"{stack_name} {stack_id or 'new'}"}
         self.register_outputs({})
@@ -94,7 +91,19 @@ class Ownership(pulumi.ComponentResource):
     def _recorded_cluster(self, name: str) -> str | None:
         """The uid of the cluster that the stack is in, as its state has it."""
         stashes = stack_state.resources("pulumi:index:Stash") if self.has_state else {}
-        return stashes.get(f"{name}-cluster", {}).get("output") or None
+        return stashes.get(f"{name}-cluster", {}).get("output")
+
+    def record_cluster(self) -> None:
+        """Keep the cluster's uid in the state, once nothing is wrong: the first stays, and no other is taken for it."""
+        if self._uid:
+            pulumi.Stash(f"{self._name}-cluster", input=self._uid, opts=pulumi.ResourceOptions(parent=self))
+
+    def former_name(self, type_: str, former: str, /, **told: str) -> list[pulumi.Alias] | None:
+        """The alias `former` of a resource that is called otherwise now, if the state has it and it is the same thing.
+
+        That it is if its outputs, or what is in its `metadata`, are as `told`.
+        """
+        return stack_state.former_name(type_, former, **told) if self.has_state else None
 
     def meet_hands(self, name: str, inputs: Mapping[str, Any]) -> list[pulumi.ResourceHook]:
         """For the object `<kind>/<name>`, about to be registered with these inputs, see what hands have done to it.
@@ -147,7 +156,7 @@ def cluster_mistakes(found: cluster.Cluster, recorded: str | None, stash: str) -
         )
         remedy = (
             "choose the stack's: pulumi config set kubernetes:context NAME. If this cluster has taken its place:\n"
-            f"    pulumi state delete '{urn}' && pulumi up --refresh"
+            f"    pulumi state delete '{urn}' && pulumi up --refresh --run-program"
         )
         mistakes.append(told("kubernetes:context", found.context, rule, remedy))
     return mistakes

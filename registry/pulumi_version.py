@@ -6,9 +6,10 @@ import pulumi
 
 from registry.settings import told
 
-SUPPORTED_PULUMI = ">=3.214.0"
-"""The CLIs that rotate: an older engine does not know `replacement_trigger`, says that nothing changes, and a key that
-has leaked lives on. Pulumi.yaml has the same in `requiredPulumiVersion`, which the older ones do not know either."""
+SUPPORTED_PULUMI = ">=3.217.0"
+"""The CLIs that know error hooks (github.com/pulumi/pulumi/releases, 3.217.0) and that rotate: an engine before 3.214
+does not know `replacement_trigger`, says that nothing changes, and a key that has leaked lives on. Pulumi.yaml has the
+same in `requiredPulumiVersion`, which the older ones do not know either."""
 
 
 def require_supported_pulumi() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -32,8 +33,25 @@ def resources(type_: str) -> dict[str, Mapping[str, Any]]:
     Those of an update that was broken off are among them, as the engine notes a resource as soon as it is made. Only
     for a stack that has a state: where there is none yet, the engine (3.245) fails itself.
     """
-    found = _asked("readStackResourceOutputs", "stackName")
+    found = _resource_outputs()
     return {urn.rpartition("::")[2]: one["outputs"] for urn, one in found.items() if one["type"] == type_}
+
+
+def former_name(type_: str, former: str, /, **told: Any) -> list[pulumi.Alias] | None:
+    """The alias of a resource that has another name now, if the state has the former one and it tells the same.
+
+    `told`: outputs of the former one (as of `resources`), of `metadata` too, by which it is known to be the same thing.
+    """
+    outputs = resources(type_).get(former, {})
+    found = {**outputs, **outputs.get("metadata", {})}
+    is_it = bool(outputs) and all(found.get(key) == value for key, value in told.items())
+    return [pulumi.Alias(name=former)] if is_it else None
+
+
+@functools.cache
+def _resource_outputs() -> Mapping[str, Any]:
+    """As they are when it is first asked: an update changes them on its way."""
+    return _asked("readStackResourceOutputs", "stackName")
 
 
 def _asked(function: str, argument: str) -> Mapping[str, Any]:

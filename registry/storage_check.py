@@ -76,7 +76,7 @@ def failure(pods: Sequence[Mapping[str, Any]]) -> str | None:
             states = [status.get("state", {}), status.get("lastState", {})]
             ended = next((state["terminated"] for state in states if state.get("terminated")), None)
             if ended and ended.get("exitCode"):
-                return f"S3 refuses the pod {pod['metadata']['name']}: {_last_words(ended.get('message', ''))}"
+                return _ending(pod["metadata"]["name"], ended["exitCode"], ended.get("message", ""))
             if any(state.get("running") for state in states):
                 return (
                     f"S3 does not answer the pod {pod['metadata']['name']}, which waits for it since "
@@ -85,7 +85,9 @@ def failure(pods: Sequence[Mapping[str, Any]]) -> str | None:
     return None
 
 
-def _last_words(message: str) -> str:
-    """What the driver says of S3's answer, on one line."""
+def _ending(pod: str, code: int, message: str) -> str:
+    """What a check says that has ended, on one line: the driver's word of S3's answer, or what came before."""
     words = " ".join(message.rpartition("failed to garbage collect: ")[2].split())
-    return words.rpartition("s3aws: ")[2] or "its log has the reason"
+    if "s3aws: " in words:
+        return f"S3 refuses the pod {pod}: {words.rpartition('s3aws: ')[2]}"
+    return f"the storage check of the pod {pod} ended with {code}: {words or 'its log has the reason'}"

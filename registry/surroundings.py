@@ -26,9 +26,7 @@ class Surroundings:
     `zone_id` is the hosted zone's, `load_balancer_zone_id` that of the region's classic load balancers.
     `adopted_records`: the hostnames whose records lead to this stack's load balancer already, but which the state does
     not have, so that they are to be taken over. `bucket_name`: as set, or as it was, None for one that Pulumi makes.
-    `was_versioned`: the stack's bucket keeps versions of objects, or did once. `former_hostname` is that of the last
-    update, on a new stack the one that is set. `keeps_namespace`: the stack's Service is in the namespace that is set,
-    or there is none.
+    `was_versioned`: the stack's bucket keeps versions of objects, or did once.
     """
 
     zone_id: str
@@ -36,8 +34,6 @@ class Surroundings:
     adopted_records: Collection[str] = ()
     bucket_name: str | None = None
     was_versioned: bool = False
-    former_hostname: str = ""
-    keeps_namespace: bool = True
 
     @classmethod
     def find(cls, settings: Settings, ownership: Ownership) -> Self:
@@ -65,14 +61,13 @@ class Surroundings:
             raise error
         for warning in warnings:
             pulumi.log.warn(warning)
+        ownership.record_cluster()
         return cls(
             zone_id or "",
             load_balancer_zone_id or "",
             adopted_records,
             look.bucket_name(),
             look.was_versioned(),
-            stack_state.last_outputs().get("hostname") or settings.hostname,
-            look.keeps_namespace(),
         )
 
 
@@ -131,7 +126,7 @@ class _Look:
         Service's mark says whose it is, or to that of its last outputs. Any other is somebody else's.
         """
         found = aws_reads.records(zone_id, hostname)
-        if self._settings.zone_id:
+        if self._settings.zone_id and hostname == self._settings.hostname:
             self._note(self.judge.zone_id(found))
         if isinstance(found, Failure):
             self.answers["hostname"] = found
@@ -153,6 +148,8 @@ class _Look:
         any more, is told like a stranger's: AWS would refuse to make it again, too.
         """
         name, former = self._settings.bucket.name, self._former_bucket()
+        if former and former == self._settings.access_logs.bucket:
+            self._note(self.judge.logged_logs())
         if name and former and name != former:
             self._note(self.judge.moved_bucket(former))
             return
@@ -172,11 +169,6 @@ class _Look:
         """Whether the state has the bucket's versioning as switched on, now or once."""
         found = self._in_state("aws:s3/bucketVersioning:BucketVersioning")
         return any(one["versioningConfiguration"]["status"] != "Disabled" for one in found)
-
-    def keeps_namespace(self) -> bool:
-        """Whether no Service of the state is in another namespace than is set."""
-        found = self._in_state("kubernetes:core/v1:Service")
-        return all(one["metadata"]["namespace"] == self._settings.namespace for one in found)
 
     def at_region(self) -> tuple[str, str] | None:
         """The regions of the certificate and the key that the settings give, and the key; the stack makes neither.

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
+import pulumi_random as random
 
 from registry import cluster, former_pods, storage_check
 from registry.environment import HTPASSWD_FILE, PORT, registry_environment
@@ -17,6 +18,9 @@ from registry.releases import warning_about
 from registry.settings import Settings
 
 FIRST_VERSION = "v0"
+WAIT_FOR = "pulumi.com/waitFor"
+"""What the provider waits for:
+pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumicomwaitfor"""
 
 _FORMER_TYPE = pulumi.Alias(type_="registry:index:Controller")
 """What stacks of before 0.2 have."""
@@ -64,7 +68,8 @@ class Workload(pulumi.ComponentResource):
 
         child = pulumi.ResourceOptions(parent=self)
 
-        # The objects that are not named after what they hold.
+        # The objects that are not named after what they hold. In another namespace each is another resource, so that a
+        # change of the namespace that was broken off can be taken back.
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
             "namespace": settings.namespace,
@@ -73,10 +78,16 @@ class Workload(pulumi.ComponentResource):
         }
         prepare = ownership.meet_hands("serviceaccount/kube-registry", {"metadata": metadata})
         service_account = k8s.core.v1.ServiceAccount(
-            f"{name}-service-account",
+            f"{name}-service-account-{settings.namespace}",
             metadata=metadata,
             automount_service_account_token=False,
-            opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
+            opts=pulumi.ResourceOptions(
+                parent=self,
+                hooks=pulumi.ResourceHookBinding(before_update=prepare),
+                aliases=ownership.former_name(
+                    "kubernetes:core/v1:ServiceAccount", f"{name}-service-account", namespace=settings.namespace
+                ),
+            ),
         )
 
         def secret(role: str, data: Mapping[str, pulumi.Input[str]]) -> pulumi.Output[str]:
@@ -101,10 +112,18 @@ class Workload(pulumi.ComponentResource):
             policy = _network_policy(settings)
             prepare = ownership.meet_hands("networkpolicy/kube-registry", {"metadata": metadata, "spec": policy})
             k8s.networking.v1.NetworkPolicy(
-                f"{name}-network-policy",
+                f"{name}-network-policy-{settings.namespace}",
                 metadata=metadata,
                 spec=policy,
-                opts=pulumi.ResourceOptions(parent=self, hooks=pulumi.ResourceHookBinding(before_update=prepare)),
+                opts=pulumi.ResourceOptions(
+                    parent=self,
+                    hooks=pulumi.ResourceHookBinding(before_update=prepare),
+                    aliases=ownership.former_name(
+                        "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+                        f"{name}-network-policy",
+                        namespace=settings.namespace,
+                    ),
+                ),
             )
         configuration = k8s.core.v1.ConfigMap(
             f"{name}-storage-check",
@@ -129,12 +148,12 @@ class Workload(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions(parent=self, depends_on=storage_check_objects)
         if settings.controller == "Deployment":
             controller = self._deployment(name, settings, ownership, pod, opts)
+            if not pulumi.runtime.is_dry_run():
+                pulumi.Output.all(controller.urn, key_secret_name).apply(
+                    lambda both: former_pods.await_end(settings.namespace, POD_LABELS, both[1])
+                )
         else:
-            controller = self._replication_controller(name, settings, ownership, pod, opts)
-        if not pulumi.runtime.is_dry_run():
-            pulumi.Output.all(controller.urn, key_secret_name).apply(
-                lambda both: former_pods.await_end(settings.namespace, POD_LABELS, both[1])
-            )
+            self._replication_controller(name, settings, ownership, pod, opts)
         self.register_outputs({})
 
     def _deployment(
@@ -162,12 +181,15 @@ class Workload(pulumi.ComponentResource):
         }
         prepare = ownership.meet_hands("deployment/kube-registry", {"metadata": metadata, "spec": spec})
         return k8s.apps.v1.Deployment(
-            f"{name}-deployment",
+            f"{name}-deployment-{settings.namespace}",
             metadata=metadata,
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
                 opts,
                 pulumi.ResourceOptions(
+                    aliases=ownership.former_name(
+                        "kubernetes:apps/v1:Deployment", f"{name}-deployment", namespace=settings.namespace
+                    ),
                     hooks=pulumi.ResourceHookBinding(
                         before_update=prepare, on_error=[_explanation(settings.namespace)]
                     ),
@@ -187,15 +209,26 @@ class Workload(pulumi.ComponentResource):
         """A ReplicationController never touches pods that run, so another template gets a successor of another name.
 
         Pulumi makes the successor, waits for its pods, and then deletes the predecessor. The first template's version
-        is `v0`; each other's is named after what it says, so that any two differ.
+        is `v0`. Each other gets one of its own, a former one that comes back too: of an update that failed the
+        predecessor still runs, and is to be deleted.
         """
-        template = pulumi.Output.json_dumps(pod).apply(lambda text: hashlib.sha256(text.encode()).hexdigest()[:8])
+        template = pulumi.Output.json_dumps(pod).apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
+        generation = random.RandomId(
+            f"{name}-generation-{settings.namespace}",
+            byte_length=4,
+            keepers={"template": template},
+            opts=pulumi.ResourceOptions(parent=self),
+        ).hex
         first = pulumi.Stash(
-            f"{name}-first-template",
-            input=template,
-            opts=pulumi.ResourceOptions(parent=self, ignore_changes=["input"]),  # it keeps the first one whatever comes
+            f"{name}-first-template-{settings.namespace}",
+            input=generation,
+            opts=pulumi.ResourceOptions(  # it keeps the first one whatever comes
+                parent=self,
+                ignore_changes=["input"],
+                aliases=[pulumi.Alias(name=f"{name}-first-template")],
+            ),
         )
-        version = pulumi.Output.all(template, first.output).apply(
+        version = pulumi.Output.all(generation, first.output).apply(
             lambda both: FIRST_VERSION if both[0] == both[1] else f"v{both[0]}"
         )
         labels = version.apply(_labels)
@@ -203,7 +236,11 @@ class Workload(pulumi.ComponentResource):
             "name": version.apply(lambda version: f"kube-registry-{version}"),
             "namespace": settings.namespace,
             "labels": labels,
-            "annotations": ownership.annotations,
+            # The provider's own wait for ReplicationControllers keeps no timeout.
+            "annotations": {
+                **ownership.annotations,
+                WAIT_FOR: f"jsonpath={{.status.availableReplicas}}={settings.replicas}",
+            },
         }
         spec: k8s.core.v1.ReplicationControllerSpecArgsDict = {
             "replicas": settings.replicas,
@@ -212,12 +249,17 @@ class Workload(pulumi.ComponentResource):
         }
         prepare = ownership.meet_hands("replicationcontroller/kube-registry-v0", {"metadata": metadata, "spec": spec})
         return k8s.core.v1.ReplicationController(
-            f"{name}-replication-controller",
+            f"{name}-replication-controller-{settings.namespace}",
             metadata=metadata,
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
                 opts,
                 pulumi.ResourceOptions(
+                    aliases=ownership.former_name(
+                        "kubernetes:core/v1:ReplicationController",
+                        f"{name}-replication-controller",
+                        namespace=settings.namespace,
+                    ),
                     hooks=pulumi.ResourceHookBinding(
                         before_update=prepare, on_error=[_explanation(settings.namespace)]
                     ),
@@ -234,10 +276,10 @@ def _explanation(namespace: str) -> pulumi.ErrorHook:
         try:
             reason = storage_check.failure(cluster.pods(namespace, POD_LABELS))
         except cluster.ClusterError as error:
-            reason = f"and what keeps them was not looked at: {error}"
+            reason = f"what keeps them was not looked at: {error}"
         if reason:
             pulumi.log.error(
-                f"the new pods don't take part, and those before serve on: {reason}.\n"
+                f"new pods don't take part, so pods that ran before serve on: {reason}.\n"
                 "    Remedy: see that bucket, access key, bucket.endpoint, security groups and NetworkPolicies let\n"
                 f"    the pods reach S3; kubectl logs --namespace {namespace} --selector k8s-app=kube-registry "
                 f"--container {storage_check.CONTAINER} --prefix"

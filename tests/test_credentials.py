@@ -12,7 +12,8 @@ from pulumi.runtime.rpc import unwrap_rpc_secret
 
 from registry.credentials import password_hash
 from registry.settings import SettingsError
-from tests.mock_engine import POST, Deploy, Deployed
+from tests.forms import POST
+from tests.mock_engine import Deploy, Deployed
 
 
 def passwords(deployed: Deployed) -> dict[str, dict[str, Any]]:
@@ -33,6 +34,7 @@ def test_every_user_has_a_password_and_a_line_with_its_bcrypt_hash(deploy: Deplo
     assert set(passwords(deployed)) == {"registry-http-secret", "registry-password-ci", "registry-password-laptop"}
     lines = [line.split(":") for line in (htpasswd(deployed) or "").splitlines()]
     assert [user for user, _ in lines] == ["ci", "laptop"]
+    assert htpasswd(deployed) == htpasswd(deploy(users=["laptop", "ci"]))
     for user, hash_ in lines:
         assert bcrypt.checkpw(f"result of registry-password-{user}".encode(), hash_.encode())
         assert not bcrypt.checkpw(b"another", hash_.encode())
@@ -99,7 +101,8 @@ def test_a_rotation_is_another_value_of_any_kind_and_a_number_stays_one_however_
 
     assert triggers(None) == triggers(1) == triggers("1") == (1, "1")
     assert triggers(2) == triggers("2") == (2, "2")
-    assert triggers("2026-11-25") == ("2026-11-25", "2026-11-25")
+    assert triggers(1764000000) == triggers("1764000000") == (1764000000, "1764000000")
+    assert triggers("2026-11-25") == triggers("2026-11-25 00:00:00 +0000 UTC") == ("2026-11-25", "2026-11-25")
 
 
 def test_the_docker_config_logs_in_to_each_of_the_hostnames(deploy: Deploy) -> None:

@@ -14,6 +14,7 @@ DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
     "CHANGELOG.md",
+    "docs/changes.md",
     "docs/deployments.md",
     "docs/operations.md",
     "docs/rights.md",

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.mock_engine import POST, Deploy
+from tests.forms import POST
+from tests.mock_engine import Deploy
 
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
@@ -142,7 +143,7 @@ def test_a_certificate_that_acm_does_not_issue_is_waited_for_twenty_minutes_not_
     assert deploy().options["registry-certificate-validation"].create_timeout == "20m"
 
 
-OTHER = "images.example.com"
+HOSTNAME, OTHER = "registry.example.com", "images.example.com"
 
 
 def test_further_hostnames_have_a_record_each_and_stand_on_the_certificate(deploy: Deploy) -> None:
@@ -156,7 +157,7 @@ def test_further_hostnames_have_a_record_each_and_stand_on_the_certificate(deplo
     }
     assert records[OTHER]["aliases"] == records["registry.example.com"]["aliases"]
     assert deployed.one("Certificate")["domainName"] == "registry.example.com"
-    assert deployed.one("Certificate")["subjectAlternativeNames"] == [OTHER]
+    assert deployed.one("Certificate")["subjectAlternativeNames"] == ["registry.example.com", OTHER]
     assert deployed.one("CertificateValidation")["validationRecordFqdns"] == [
         "_proof.registry.example.com.",
         f"_proof.{OTHER}.",
@@ -170,27 +171,24 @@ def test_the_records_of_a_stack_from_before_there_were_several_are_taken_over_by
         options = deploy(**settings).options
         return {name: options[name].aliases for name in options if "record" in name and options[name].aliases}
 
+    assert former_names() == {}
+    record = {"type": "aws:route53/record:Record", "name": "registry-record", "outputs": {"name": HOSTNAME}}
+    certificate = {
+        "type": "aws:acm/certificate:Certificate",
+        "name": "registry-certificate",
+        "outputs": {"domainName": HOSTNAME},
+    }
+    monkeypatch.setattr("tests.mock_engine.STATE", [record, certificate])
     single = {"registry-record", "registry-certificate-validation-record"}
-    assert {next(iter(names)) for names in former_names().values()} == single
-    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"hostname": "registry.example.com"})
     expected = {f"{name}-registry.example.com": {name} for name in single}
     assert former_names() == expected
-    assert former_names(hostname=OTHER, hostnames=["registry.example.com"]) == expected
+    assert former_names(hostname=OTHER, hostnames=[HOSTNAME]) == expected
     assert former_names(hostname=OTHER) == {}
-
-
-@pytest.mark.parametrize(("namespace", "aliases"), [("kube-system", {"registry-service"}), ("registry", set())])
-def test_a_service_in_another_namespace_is_another_that_is_there_before_the_former_goes(
-    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, namespace: str, aliases: set[str]
-) -> None:
-    service = {"type": "kubernetes:core/v1:Service", "outputs": {"metadata": {"namespace": "kube-system"}}}
-    monkeypatch.setattr("tests.mock_engine.STATE", [service])
-    assert deploy(namespace=namespace).options[f"registry-service-{namespace}"].aliases == aliases
 
 
 def test_the_service_is_made_when_pods_are_ready_and_another_scheme_replaces_it(deploy: Deploy) -> None:
     options = deploy().options["registry-service-kube-system"]
-    assert "registry-deployment" in options.depends_on
+    assert "registry-deployment-kube-system" in options.depends_on
     assert options.replace_on_changes == [f'metadata.annotations["{ANNOTATION}internal"]']
     assert options.delete_before_replace
 

@@ -86,7 +86,7 @@ def test_users_log_in_by_an_htpasswd_file() -> None:
     variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
     assert {name: value for name, value in variables.items() if name.startswith("REGISTRY_AUTH")} == {
         "REGISTRY_AUTH": "htpasswd",
-        "REGISTRY_AUTH_HTPASSWD_REALM": "registry.example.com",
+        "REGISTRY_AUTH_HTPASSWD_REALM": "kube-registry",
         "REGISTRY_AUTH_HTPASSWD_PATH": "/etc/registry/htpasswd",
     }
 

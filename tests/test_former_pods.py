@@ -12,10 +12,11 @@ from registry.former_pods import FormerPodsError, await_end
 LABELS = {"k8s-app": "kube-registry"}
 
 
-def pod(name: str, secret: str | None, phase: str = "Running") -> dict[str, Any]:
+def pod(name: str, secret: str | None, phase: str = "Running", controller: str = "ReplicaSet") -> dict[str, Any]:
     reference = {"secretKeyRef": {"name": secret, "key": "accessKey"}}
     env = [{"name": "REGISTRY_STORAGE_S3_ACCESSKEY", "valueFrom": reference}] if secret else []
-    return {"metadata": {"name": name}, "spec": {"containers": [{"env": env}]}, "status": {"phase": phase}}
+    metadata = {"name": name, "ownerReferences": [{"kind": controller}]}
+    return {"metadata": metadata, "spec": {"containers": [{"env": env}]}, "status": {"phase": phase}}
 
 
 @pytest.fixture
@@ -55,3 +56,9 @@ def test_a_pod_with_the_former_access_key_that_does_not_end_keeps_the_key_and_is
     ):
         asyncio.run(await_end("kube-system", LABELS, "the new"))
     assert 140 <= clock[-1] <= 142
+
+
+def test_pods_that_go_with_their_controller_before_the_key_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
+    former = pod("old", "the former", controller="ReplicationController")
+    monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [former])
+    asyncio.run(await_end("kube-system", LABELS, "the new"))

@@ -81,17 +81,17 @@ def test_evidence_for_one_does_not_cover_what_speaks_against_another() -> None:
     assert strangers(objects, STACK) == [SERVICE, ACCOUNT]
 
 
-def test_a_refusal_names_object_namespace_owner_and_remedy_in_four_lines() -> None:
+def test_a_refusal_names_object_namespace_owner_and_remedy_in_five_lines() -> None:
     text = refusal(SERVICE, service("acme/registry/dev 77aa"), STACK)
     assert text.startswith("  service/kube-registry in namespace kube-system is that of acme/registry/dev 77aa.\n")
     assert "pulumi config set namespace ANOTHER" in text
     assert "kubectl delete" not in text
     assert f"--namespace kube-system service/kube-registry {OWNER}=acme/registry/prod" in text
-    assert len(text.splitlines()) <= 4
+    assert len(text.splitlines()) <= 5
     unmarked = refusal(SERVICE, service(), STACK)
     assert "nothing says whose it is" in unmarked
     assert "kubectl delete --namespace kube-system service/kube-registry" in unmarked
-    assert len(unmarked.splitlines()) <= 4
+    assert len(unmarked.splitlines()) <= 5
 
 
 DECLARED = {

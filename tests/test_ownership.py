@@ -89,10 +89,21 @@ def test_a_cluster_that_may_not_be_told_from_others_is_warned_of_and_what_is_rec
     warnings: list[str] = []
     monkeypatch.setattr("pulumi.log.warn", lambda text, **_: warnings.append(text))
     monkeypatch.setitem(CLUSTER, "uid", None)
-    assert deploy().named("registry-cluster") == {"input": ""}
+    assert deploy().all("Stash") == []
     monkeypatch.setattr("tests.mock_engine.STATE", [RECORDED])
     assert deploy().named("registry-cluster") == {"input": "uid of the first"}
     assert sum("whether this is the stack's cluster was not looked at" in text for text in warnings) == 2
+
+
+def test_a_cluster_is_not_recorded_while_anything_else_is_wrong(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stashed: list[Any] = []
+    monkeypatch.setattr("pulumi.Stash", lambda name, input, **_: stashed.append(input))
+    monkeypatch.setattr("tests.mock_engine.AWS", {"getZone": "no matching Route53 Hosted Zone found"})
+    with pytest.raises(SettingsError, match=r"zone is 'example\.com'"):
+        deploy()
+    assert stashed == []
 
 
 def test_a_refused_cluster_is_never_recorded(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:

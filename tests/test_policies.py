@@ -31,12 +31,6 @@ def test_bucket_actions_are_allowed_on_the_bucket_and_object_actions_on_its_obje
     }
 
 
-def test_no_action_is_a_wildcard() -> None:
-    for statement in registry_policy(ARN, kms_key_arn=None)["Statement"]:
-        assert statement["Effect"] == "Allow"
-        assert not [action for action in statement["Action"] if "*" in action]
-
-
 def test_the_key_may_be_used_for_the_registrys_objects_and_nothing_else() -> None:
     statements = registry_policy(ARN, kms_key_arn=KEY)["Statement"]
     assert statements[:-1] == registry_policy(ARN, kms_key_arn=None)["Statement"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from registry.settings import SettingsError
-from tests.mock_engine import POST, Deploy, Resource
+from tests.forms import POST
+from tests.mock_engine import Deploy, Resource
 
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
 FORMS: list[dict[str, Any]] = [
@@ -17,6 +18,28 @@ FORMS: list[dict[str, Any]] = [
     {"controller": "ReplicationController", "tls": CERTIFICATE},
     {"hostnames": ["images.example.com"], "accessLogs": {"bucket": "logs"}, "networkPolicy": False},
 ]
+COMPONENTS = {
+    "aws:s3/": "Storage",
+    "aws:iam/": "Identity",
+    "aws:acm/": "Endpoint",
+    "aws:route53/": "Endpoint",
+    "kubernetes:core/v1:Service": "Endpoint",
+    "kubernetes:": "Workload",
+    "random:index/randomId:": "Workload",
+    "random:index/randomUuid:": "Ownership",
+    "random:": "Credentials",
+}
+"""Who makes a resource, by what its type begins with, the first that fits."""
+
+
+def component(type_: str, name: str = "") -> str:
+    if type_ == "pulumi:index:Stash":
+        return "Ownership" if name.endswith("-cluster") else "Workload"
+    if type_ == "kubernetes:core/v1:ServiceAccount":
+        return "Workload"
+    return next(found for begin, found in COMPONENTS.items() if type_.startswith(begin))
+
+
 EACH_FORM = pytest.mark.parametrize("form", FORMS, ids=str)
 
 
@@ -79,11 +102,11 @@ def test_secrets_are_secret_outputs_and_in_kubernetes_secrets_and_nowhere_else(
 
 
 @EACH_FORM
-def test_every_resource_is_a_child_of_a_component(deploy: Deploy, form: dict[str, Any]) -> None:
+def test_every_resource_is_a_child_of_the_component_that_makes_it(deploy: Deploy, form: dict[str, Any]) -> None:
     deployed = deploy(**form)
     for resource in deployed.engine.resources:
         if not resource.type.startswith("registry:index:"):
-            assert deployed.options[resource.name].parent == "registry"
+            assert deployed.options[resource.name].parent == component(resource.type, resource.name)
 
 
 def test_only_what_holds_or_guards_data_is_protected(deploy: Deploy) -> None:
@@ -92,6 +115,14 @@ def test_only_what_holds_or_guards_data_is_protected(deploy: Deploy) -> None:
     assert protected == {resource.name for resource in deployed.engine.resources if ":s3/bucket" in resource.type} - {
         "registry-storage-check-repositories",
         "registry-storage-check-blobs",
+    }
+
+
+def test_a_tag_of_the_users_takes_the_place_of_the_stacks_whatever_its_case(deploy: Deploy) -> None:
+    assert deploy(tags={"Project": "images"}).one("User")["tags"] == {
+        "stack": "test",
+        "registry": "registry.example.com",
+        "Project": "images",
     }
 
 
@@ -107,6 +138,30 @@ def test_everything_that_can_be_tagged_says_which_stack_it_belongs_to(deploy: De
         assert deployed.one(type_)["tags"] == expected
 
 
+NAMESPACED = {
+    "registry-service": "kubernetes:core/v1:Service",
+    "registry-service-account": "kubernetes:core/v1:ServiceAccount",
+    "registry-network-policy": "kubernetes:networking.k8s.io/v1:NetworkPolicy",
+    "registry-deployment": "kubernetes:apps/v1:Deployment",
+    "registry-replication-controller": "kubernetes:core/v1:ReplicationController",
+}
+
+
+@pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
+def test_what_has_its_namespace_in_its_name_is_what_had_none_before_and_in_another_namespace_is_another(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, controller: str
+) -> None:
+    outputs = {"metadata": {"namespace": "kube-system"}}
+    state = [{"type": type_, "name": name, "outputs": outputs} for name, type_ in NAMESPACED.items()]
+    monkeypatch.setattr("tests.mock_engine.STATE", state)
+    for namespace in ("kube-system", "registry"):
+        options = deploy(controller=controller, namespace=namespace).options
+        aliases = {name: options[full].aliases for name in NAMESPACED if (full := f"{name}-{namespace}") in options}
+        found = {name: {one for one in ones if one in NAMESPACED} for name, ones in aliases.items()}
+        assert found == {name: {name} if namespace == "kube-system" else set() for name in found}
+        assert len(found) == len(NAMESPACED) - 1
+
+
 def test_everything_that_can_be_tagged_has_the_users_tags_which_win(deploy: Deploy) -> None:
     deployed = deploy(tags={"team": "platform", "project": "images"})
     expected = {"project": "images", "stack": "test", "registry": "registry.example.com", "team": "platform"}
@@ -114,4 +169,4 @@ def test_everything_that_can_be_tagged_has_the_users_tags_which_win(deploy: Depl
         assert deployed.one(type_)["tags"] == expected
     annotations = deployed.one("Service")["metadata"]["annotations"]
     tags = annotations["service.beta.kubernetes.io/aws-load-balancer-additional-resource-tags"]
-    assert tags == "project=images,stack=test,registry=registry.example.com,team=platform"
+    assert tags == "stack=test,registry=registry.example.com,team=platform,project=images"

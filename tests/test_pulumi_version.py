@@ -33,5 +33,5 @@ def test_a_cli_that_does_not_know_the_question_is_refused(deploy: Deploy, monkey
         raise UnknownCallError
 
     monkeypatch.setattr(mock_engine, "require_version", unknown)
-    with pytest.raises(pulumi.RunError, match=r"must be >=3\.214\.0, .*\n    Remedy: https"):
+    with pytest.raises(pulumi.RunError, match=r"must be >=3\.217\.0, .*\n    Remedy: https"):
         deploy()

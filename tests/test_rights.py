@@ -13,7 +13,8 @@ import yaml
 
 from registry import cluster
 from sandbox.aws import iam_policy
-from tests.mock_engine import POST, Deploy
+from tests.forms import POST
+from tests.mock_engine import Deploy
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "rights.md").read_text()
@@ -23,7 +24,7 @@ IN_LINE, MANAGED = 2_048, 6_144
 docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
 KMS_KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"
 FORMS: list[dict[str, Any]] = [
-    {"bucket": {"name": "my-images", "kmsKeyArn": KMS_KEY}},
+    {"bucket": {"name": "my-images", "kmsKeyArn": KMS_KEY}, "accessLogs": {"bucket": "logs"}},
     POST | {"controller": "ReplicationController"},
 ]
 """Settings that have the program make and ask for all that it can."""

@@ -62,7 +62,7 @@ def test_what_the_check_looks_at_is_there_before_the_pods_and_apart_from_the_ima
         f"{below}/repositories/storage-check",
         f"{below}/blobs/storage-check",
     }
-    assert {one.name for one in objects} <= deployed.options["registry-deployment"].depends_on
+    assert {one.name for one in objects} <= deployed.options["registry-deployment-kube-system"].depends_on
     for one in objects:
         assert {"registry-encryption", "registry-bucket-policy"} <= deployed.options[one.name].depends_on
 
@@ -70,10 +70,15 @@ def test_what_the_check_looks_at_is_there_before_the_pods_and_apart_from_the_ima
 def test_an_update_whose_pods_do_not_pass_gives_up_and_tells_why(deploy: Deploy) -> None:
     deployed = deploy()
     assert deployed.one("Deployment")["spec"]["progressDeadlineSeconds"] == 150
-    assert "explain-storage-check" in deployed.options["registry-deployment"].hooks
-    deployed = deploy(controller="ReplicationController")
-    assert deployed.options["registry-replication-controller"].create_timeout == "150s"
-    assert "explain-storage-check" in deployed.options["registry-replication-controller"].hooks
+    for controller, name in {"Deployment": "deployment", "ReplicationController": "replication-controller"}.items():
+        options = deploy(controller=controller).options[f"registry-{name}-kube-system"]
+        assert (options.create_timeout, options.update_timeout) == ("150s", "150s")
+        assert "explain-storage-check" in options.hooks
+
+
+def test_the_provider_waits_for_a_replication_controller_by_what_keeps_the_timeout(deploy: Deploy) -> None:
+    metadata = deploy(controller="ReplicationController", replicas=3).one("ReplicationController")["metadata"]
+    assert metadata["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.availableReplicas}=3"
 
 
 def pod(name: str, created: str, **status: Any) -> dict[str, Any]:
@@ -99,7 +104,7 @@ def test_what_keeps_pods_from_taking_part_is_told_in_s3s_words() -> None:
     assert failure([pod("new", "2026-01-02T00:00:00Z", **again)]) == told
     silent = {"terminated": {"exitCode": 137}}
     assert failure([pod("new", "2026-01-02T00:00:00Z", state=silent)]) == (
-        "S3 refuses the pod new: its log has the reason"
+        "the storage check of the pod new ended with 137: its log has the reason"
     )
 
 

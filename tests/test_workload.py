@@ -8,7 +8,8 @@ import pulumi
 import pytest
 
 from registry.credentials import password_hash
-from tests.mock_engine import POST, Deploy, Deployed, salt_of
+from tests.forms import POST
+from tests.mock_engine import Deploy, Deployed, salt_of
 
 LABELS = {"k8s-app": "kube-registry", "version": "v0", "kubernetes.io/cluster-service": "true"}
 CONTROLLERS = pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
@@ -97,9 +98,8 @@ def test_secrets_are_replaced_rather_than_changed_so_that_pods_roll(deploy: Depl
         assert "name" not in secret.inputs["metadata"]
 
 
-@CONTROLLERS
-def test_every_update_looks_for_pods_with_a_former_access_key_also_one_that_changes_no_pod(
-    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, controller: str
+def test_every_update_of_a_deployment_looks_for_pods_with_a_former_access_key_also_one_that_changes_no_pod(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[str, str]] = []
 
@@ -107,7 +107,11 @@ def test_every_update_looks_for_pods_with_a_former_access_key_also_one_that_chan
         asked.append((namespace, secret))
 
     monkeypatch.setattr("registry.former_pods.await_end", wait)
-    deploy(controller=controller, namespace="images")
+    deploy(namespace="images", controller="ReplicationController")
+    assert asked == []
+    deploy(namespace="images", preview=True)
+    assert asked == []
+    deploy(namespace="images")
     assert asked == [("images", "registry-access-key-secret-5e6f7a8b")]
 
 

@@ -3,7 +3,7 @@
 Every mistake is found before anything is created, and all of them are reported together.
 """
 
-from registry.settings.access_logs import AccessLogsSettings
+from registry.settings.access_logs import OTHER_BUCKET_RULE, AccessLogsSettings
 from registry.settings.bucket import BucketSettings
 from registry.settings.errors import SettingsError, set_command, told
 from registry.settings.load_balancer import LoadBalancerSettings
@@ -13,6 +13,7 @@ from registry.settings.value_types import MIB
 
 __all__ = [
     "MIB",
+    "OTHER_BUCKET_RULE",
     "AccessLogsSettings",
     "BucketSettings",
     "LoadBalancerSettings",

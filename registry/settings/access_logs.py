@@ -7,7 +7,7 @@ from pydantic import Field
 from registry.settings.model import SettingsModel
 from registry.settings.value_types import BucketName
 
-OTHER_RULE = "be another bucket than the images', or each log would be logged"
+OTHER_BUCKET_RULE = "be another bucket than the images', or each log would be logged"
 """What it owes `bucket.name`, completing "must ..."."""
 
 
@@ -17,7 +17,7 @@ class AccessLogsSettings(SettingsModel):
     bucket: BucketName | None = Field(
         default=None,
         examples=["my-access-logs"],
-        json_schema_extra={"together": OTHER_RULE},
+        json_schema_extra={"together": OTHER_BUCKET_RULE},
         description="A bucket of yours in the stack's region and account that gets the access logs of bucket, below "
         "its name, and load balancer, below the hostname. Its policy must let both write, see docs/operations.md. "
         "Left out: there are none.",

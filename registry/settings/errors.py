@@ -72,14 +72,17 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
         )
     context = mistake.get("ctx", {})
     rule = context.get("rule") or _RULES.get(mistake["type"], f"be right: {mistake['msg']}").format(**context)
-    remedy = context.get("remedy") or _command(setting + _ENTRY.get(mistake["type"], ""), field)
+    remedy = context.get("remedy") or _command(setting + _entry(mistake["type"], field), field)
     if mistake["type"] in _COLLECTIONS:  # the CLI sets no entry of what is none
         remedy = f"{shlex.join(['pulumi', 'config', 'rm', '--path', setting])} && {remedy}"
     return told(setting, mistake["input"], rule, remedy)
 
 
-_ENTRY = {"list_type": "[0]", "too_short": "[0]", "dict_type": ".registry"}
-"""What leads from a collection's path to that of an entry, for a command that sets one."""
+def _entry(mistake: str, field: FieldInfo | None) -> str:
+    """What leads from a collection's path to that of an entry, for a command that sets one."""
+    extra = field.json_schema_extra if field else None
+    name = extra.get("entry", "registry") if isinstance(extra, dict) else "registry"
+    return {"list_type": "[0]", "too_short": "[0]", "dict_type": f".{name}"}.get(mistake, "")
 
 
 _COLLECTIONS = ("list_type", "dict_type", "model_type")

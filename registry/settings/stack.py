@@ -10,27 +10,26 @@ from typing import Any, Literal, Self
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
-from registry.settings.access_logs import OTHER_RULE, AccessLogsSettings
+from registry.settings.access_logs import OTHER_BUCKET_RULE, AccessLogsSettings
 from registry.settings.bucket import BucketSettings
 from registry.settings.errors import SettingsError, describe
 from registry.settings.load_balancer import LoadBalancerSettings
 from registry.settings.model import SettingsModel
 from registry.settings.rotation import USERS_RULE, RotationSettings
 from registry.settings.value_types import (
+    TAGS_RULE,
     Fqdn,
     HostedZoneId,
     ImageReference,
     KubernetesName,
     PartSize,
-    TagKey,
     TagValue,
     Tls,
     UserName,
+    judged_tags,
     refused,
 )
 
-TAGS = 40
-"""How many tags of the user's there may be: AWS takes 50, the stack has three, the cloud controller some."""
 ACM_NAME_LENGTH = 64
 """How long the name of a certificate may be: docs.aws.amazon.com/acm/latest/userguide/acm-limits.html"""
 
@@ -89,7 +88,7 @@ class Settings(SettingsModel):
         description="The names of who may log in, each with a generated password. Empty: everyone may push and pull, "
         "see anonymousPush.",
     )
-    primary_user: UserName | Literal[""] = Field(
+    primary_user: UserName = Field(
         default="",
         examples=["ci"],
         json_schema_extra={"together": _PRIMARY_RULE},
@@ -139,10 +138,10 @@ class Settings(SettingsModel):
         default=AccessLogsSettings(),
         description="The access logs of bucket and load balancer: bucket; it is described in docs/settings.md.",
     )
-    tags: dict[TagKey, TagValue] = Field(
+    tags: dict[str, TagValue] = Field(
         default={},
-        max_length=TAGS,
         examples=["platform"],
+        json_schema_extra={"together": TAGS_RULE, "entry": "team"},
         description="Further tags of bucket, IAM user, certificate and load balancer, beside project, stack and "
         "registry, which they may replace. Left out: none.",
     )
@@ -180,8 +179,8 @@ class Settings(SettingsModel):
     @field_validator("hostnames")
     @classmethod
     def _hostnames_are_further_ones(cls, hostnames: list[str], info: ValidationInfo) -> list[str]:
-        hostname, zone = info.data.get("hostname"), info.data.get("zone", "")
-        for name in hostnames:
+        hostname, zone = info.data.get("hostname"), info.data.get("zone")
+        for name in hostnames if hostname and zone else []:
             if name == hostname or hostnames.count(name) > 1:
                 raise refused(f"{_FURTHER_RULE}: {name} is there twice", "take the second one out")
             if name != zone and not name.endswith(f".{zone}"):
@@ -236,12 +235,17 @@ class Settings(SettingsModel):
             )
         return rotation
 
+    @field_validator("tags")
+    @classmethod
+    def _tags_are_tags(cls, tags: dict[str, str]) -> dict[str, str]:
+        return judged_tags(tags)
+
     @field_validator("access_logs")
     @classmethod
     def _logs_are_not_logged(cls, access_logs: AccessLogsSettings, info: ValidationInfo) -> AccessLogsSettings:
         bucket = info.data.get("bucket")
         if bucket and access_logs.bucket and access_logs.bucket == bucket.name:
-            raise refused(OTHER_RULE, "give another bucket: pulumi config set --path accessLogs.bucket NAME")
+            raise refused(OTHER_BUCKET_RULE, "give another bucket: pulumi config set --path accessLogs.bucket NAME")
         return access_logs
 
     @field_validator("anonymous_push")
@@ -260,6 +264,12 @@ class Settings(SettingsModel):
     def all_hostnames(self) -> list[str]:
         """All names of the registry; the first is that of the outputs."""
         return [self.hostname, *self.hostnames]
+
+    def all_tags(self, *, project: str, stack: str) -> dict[str, str]:
+        """What is tagged with: of the stack's own what the user's do not name, as IAM sees no difference of case."""
+        own = {"project": project, "stack": stack, "registry": self.hostname}
+        named = {key.lower() for key in self.tags}
+        return {key: value for key, value in own.items() if key not in named} | self.tags
 
     @property
     def is_open(self) -> bool:

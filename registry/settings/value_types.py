@@ -192,21 +192,34 @@ docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-policy-tabl
 
 # IAM takes these of all letters, and the annotation by which the load balancer gets them divides by `,` and `=`.
 _TAG = r"[A-Za-z0-9 _.:/+@-]"
-TagKey = Annotated[
-    str,
-    _matching(
-        rf"(?!aws:|kubernetes\.io/){_TAG}{{1,128}}",
-        "be 1 to 128 letters, digits, spaces and _.:/+@-, and not begin with aws: or kubernetes.io/",
-        "choose another key: cost-center",
-    ),
-]
+_TAG_KEY = re.compile(rf"(?!(?i:aws:)|kubernetes\.io/){_TAG}{{1,128}}")
+_TAG_RULE = "be at most 256 letters, digits, spaces and _.:/+@-"
+TAGS_RULE = (
+    "have at most 40 entries, with keys of 1 to 128 letters, digits, spaces and _.:/+@- that don't begin with aws: or "
+    "kubernetes.io/, and differ in more than case"
+)
+TAGS = 40
+"""How many there may be: AWS takes 50, the stack has three, the cloud controller some."""
+
+
+def judged_tags(tags: dict[str, str]) -> dict[str, str]:
+    """The tags, if all their keys are right; values are judged by themselves."""
+    wrong = [key for key in tags if not _TAG_KEY.fullmatch(key)]
+    keys = [key.lower() for key in tags]
+    wrong += [key for key in tags if keys.count(key.lower()) > 1]
+    if wrong or len(tags) > TAGS:
+        reason = f": not {wrong[0]}" if wrong else f": not {len(tags)}"
+        raise refused(f"{TAGS_RULE}{reason}", "take it out, or choose another key: cost-center")
+    return tags
+
+
+def _tag_value(value: object) -> object:
+    """Numbers are tags as well: the CLI makes one of 1234."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 TagValue = Annotated[
-    str,
-    _matching(
-        rf"{_TAG}{{0,256}}",
-        "be at most 256 letters, digits, spaces and _.:/+@-",
-        "choose another value: platform",
-    ),
+    str, BeforeValidator(_tag_value), _matching(rf"{_TAG}{{0,256}}", _TAG_RULE, "choose another value: platform")
 ]
 
 
@@ -233,7 +246,8 @@ def _rotation(value: object) -> int | str:
     """A number stays a number, however it was written: of another type it would count as another value."""
     if not isinstance(value, (str, int, float)) or value == "":
         raise refused(_ROTATION_RULE, "give the date, for one: 2026-11-25")
-    return int(value) if re.fullmatch(r"[0-9]{1,9}", str(value)) else str(value)
+    text = str(value).removesuffix(" 00:00:00 +0000 UTC")  # what Pulumi makes of a date in YAML without quotes
+    return int(text) if re.fullmatch(r"[0-9]{1,15}", text) else text
 
 
 RotationValue = Annotated[

@@ -16,6 +16,7 @@ KNOWN_KEYS = frozenset(
     {
         "aws:securetransport",
         "aws:principalarn",
+        "aws:sourceaccount",
         "aws:principalaccount",
         "aws:resourceaccount",
         "s3:prefix",

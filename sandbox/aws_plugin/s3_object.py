@@ -18,6 +18,9 @@ class BucketObject(Resource):
     service = "s3"
     defaults: ClassVar = {"forceDestroy": False}
     replaces = frozenset({"bucket", "key"})
+    computed = frozenset(
+        {"bucketKeyEnabled", "contentType", "etag", "kmsKeyId", "serverSideEncryption", "storageClass"}
+    )
     local = frozenset({"forceDestroy", "content"})
     """S3 keeps the content, but the provider doesn't read it: what else is there has another etag."""
     derived: ClassVar = {"content": frozenset({"etag", "versionId"})}
@@ -47,9 +50,13 @@ class BucketObject(Resource):
             "websiteRedirect",
         }
     )
-    absent_outputs = unsupported - {"bucketKeyEnabled", "contentType", "etag", "kmsKeyId", "serverSideEncryption"} - {
-        "storageClass"
-    } | {"checksumCrc32", "checksumCrc32c", "checksumCrc64nvme", "checksumSha1", "checksumSha256"}
+    absent_outputs = (unsupported - computed) | {
+        "checksumCrc32",
+        "checksumCrc32c",
+        "checksumCrc64nvme",
+        "checksumSha1",
+        "checksumSha256",
+    }
 
     @override
     def create(self, inputs: Properties) -> str:

@@ -171,7 +171,8 @@ class Repeatedly:
         self.failures: list[str] = []
         self.count = 0
         self.outage = 0.0
-        """The longest time in seconds from a failure's begin to the next success."""
+        """The longest time in seconds from a failure's begin to the next success, or to the end."""
+        self._failing_since: float | None = None
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -180,10 +181,10 @@ class Repeatedly:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
+        self._succeeds()
 
     def _run(self) -> None:
         due = time.monotonic()
-        failing_since: float | None = None
         while not self._stop.wait(max(0.0, due - time.monotonic())):
             due = max(due + self._interval, time.monotonic() - self._interval)
             self.count += 1
@@ -192,8 +193,11 @@ class Repeatedly:
                 self._work()
             except Exception as error:
                 self.failures.append(f"{time.strftime('%H:%M:%S')} {type(error).__name__}: {error}")
-                failing_since = failing_since or begun
+                self._failing_since = self._failing_since or begun
             else:
-                if failing_since:
-                    self.outage = max(self.outage, time.monotonic() - failing_since)
-                failing_since = None
+                self._succeeds()
+
+    def _succeeds(self) -> None:
+        if self._failing_since:
+            self.outage = max(self.outage, time.monotonic() - self._failing_since)
+        self._failing_since = None

@@ -21,10 +21,9 @@ from sandbox.lifecycle import CHECKOUT, Steps, down, up
 from sandbox.stack import open_stack, project_directory
 from sandbox.tools.build import Toolchain
 from tests.end_to_end.operations import Operations
+from tests.forms import POST
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
-POST: dict[str, Any] = {"tls": "none", "users": [], "anonymousPush": True}
-"""The registry of the post: by plain HTTP, for everyone."""
 SECRET_SIGNATURE = "4dabf18193072939515e22adb298388d"
 """The member that tells a secret from another object in an exported state: sdk/go/common/resource/sig in Pulumi."""
 
@@ -92,6 +91,8 @@ class RegistryStack:
     outputs: dict[str, Any] = field(default_factory=dict)
     """By name, the secret ones too."""
     secret_outputs: set[str] = field(default_factory=set)
+    deployed: dict[str, Any] | None = None
+    """The settings of the last `up` that succeeded."""
     output: str = ""
     """All that the engine has printed."""
     operations: Operations = field(default_factory=Operations)
@@ -137,6 +138,7 @@ class RegistryStack:
         what is there. Raises automation.CommandError.
         """
         refresh = settings.pop("refresh", False)
+        self.deployed = None
         self._configure(settings)
         bucket = settings.get("bucket", {})
         is_destroyable = not bucket.get("protect") and bucket.get("forceDestroy", True)
@@ -160,6 +162,7 @@ class RegistryStack:
         self.outputs = {
             name: json.loads(value["plaintext"]) if is_secret(value) else value for name, value in found.items()
         }
+        self.deployed = settings
         return self.outputs
 
     def state(self) -> list[dict[str, Any]]:

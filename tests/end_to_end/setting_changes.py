@@ -14,11 +14,14 @@ HOSTNAME, OTHER_HOSTNAME = f"{NAME}.{DOMAIN}", f"{NAME}-too.{DOMAIN}"
 OTHER_NAMESPACE = f"{NAME}-too"
 BASE: dict[str, Any] = {"users": ["registry"]}
 
-DEPLOYMENT, CONTROLLER, TEMPLATE = "registry-deployment", "registry-replication-controller", "registry-first-template"
+DEPLOYMENT, CONTROLLER = f"registry-deployment-{NAME}", f"registry-replication-controller-{NAME}"
+GENERATION, TEMPLATE = f"registry-generation-{NAME}", f"registry-first-template-{NAME}"
 SERVICE = f"registry-service-{NAME}"
+NAMESPACED = ("deployment", "service", "service-account", "network-policy")
 RECORD, OTHER_RECORD = f"registry-record-{HOSTNAME}", f"registry-record-{OTHER_HOSTNAME}"
 PROOF, OTHER_PROOF = (f"registry-certificate-validation-record-{name}" for name in (HOSTNAME, OTHER_HOSTNAME))
 ROLL = {DEPLOYMENT: "update"}
+SUCCESSOR = {GENERATION: "replace", CONTROLLER: "replace"}
 CERTIFICATE = {
     "registry-certificate": "replace",
     "registry-certificate-validation": "replace",
@@ -33,7 +36,6 @@ class Surroundings:
 
     kms_key: str
     logs: str
-    zone_id: str
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,6 @@ CHANGES = [
         outage=True,
     ),
     Change(
-        ("zone", "zoneId", "privateZone"),
-        lambda there: {"zoneId": there.zone_id, "tls": "none"},
-        {RECORD: "replace"},
-        base={"tls": "none"},
-    ),
-    Change(
         ("users",),
         _is(users=["ci", "registry"]),
         {
@@ -92,7 +88,7 @@ CHANGES = [
     ),
     Change(
         ("users", "primaryUser"),
-        _is(users=["registry", "ci"], primaryUser="ci"),
+        _is(users=["ci", "registry"], primaryUser="ci"),
         {},
         base={"users": ["registry", "ci"], "primaryUser": "registry"},
         is_short=True,
@@ -101,6 +97,18 @@ CHANGES = [
         ("rotation.accessKey",),
         _is(rotation={"accessKey": "2026-11-25"}),
         {"registry-access-key": "replace", "registry-access-key-secret": "replace", **ROLL},
+    ),
+    Change(
+        ("rotation.accessKey", "controller"),
+        _is(controller="ReplicationController", rotation={"accessKey": "2026-11-25"}),
+        {"registry-access-key": "replace", "registry-access-key-secret": "replace", **SUCCESSOR},
+        base={"controller": "ReplicationController"},
+    ),
+    Change(
+        ("image", "controller"),
+        _is(controller="ReplicationController", image="registry:3.1.1"),
+        SUCCESSOR,
+        base={"controller": "ReplicationController"},
     ),
     Change(
         ("rotation.httpSecret",),
@@ -123,7 +131,7 @@ CHANGES = [
     Change(
         ("controller",),
         _is(controller="ReplicationController"),
-        {DEPLOYMENT: "delete", TEMPLATE: "create", CONTROLLER: "create"},
+        {DEPLOYMENT: "delete", GENERATION: "create", TEMPLATE: "create", CONTROLLER: "create"},
         is_short=True,
     ),
     Change(("replicas",), _is(replicas=3), ROLL),
@@ -179,25 +187,18 @@ CHANGES = [
         _is(tags={"team": "platform"}),
         {"registry-bucket": "update", "registry-user": "update", "registry-certificate": "update", SERVICE: "update"},
     ),
-    Change(("networkPolicy",), _is(networkPolicy=False), {"registry-network-policy": "delete"}),
+    Change(("networkPolicy",), _is(networkPolicy=False), {f"registry-network-policy-{NAME}": "delete"}),
     Change(("chunkSize",), _is(chunkSize="8Mi"), ROLL),
     Change(
         ("namespace",),
         _is(namespace=OTHER_NAMESPACE),
         {
             **dict.fromkeys(
-                (
-                    "registry-access-key-secret",
-                    "registry-secret",
-                    "registry-storage-check",
-                    "registry-service-account",
-                    "registry-network-policy",
-                    DEPLOYMENT,
-                ),
+                ("registry-access-key-secret", "registry-secret", "registry-storage-check"),
                 "replace",
             ),
-            f"registry-service-{OTHER_NAMESPACE}": "create",
-            SERVICE: "delete",
+            **{f"registry-{one}-{OTHER_NAMESPACE}": "create" for one in NAMESPACED},
+            **{f"registry-{one}-{NAME}": "delete" for one in NAMESPACED},
             RECORD: "update",
         },
     ),

@@ -13,7 +13,8 @@ import yaml
 from registry.live_objects import OWNER
 from registry.ownership import PATCH_FORCE
 from sandbox.layout import REGION
-from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.registry_stack import RegistryStack
+from tests.forms import POST
 
 MANIFESTS = Path(__file__).parent / "post"
 NAMESPACE = "the-post"

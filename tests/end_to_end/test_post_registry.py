@@ -14,8 +14,9 @@ from pulumi import automation
 from sandbox.processes import log_file
 from tests.end_to_end.images import pull, push
 from tests.end_to_end.registry_client import RegistryClient
-from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.registry_stack import RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
+from tests.forms import POST
 from tests.waiting import PATIENCE_SECONDS, wait_for
 
 MEBIBYTE = 2**20

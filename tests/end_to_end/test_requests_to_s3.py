@@ -11,7 +11,8 @@ from sandbox.aws.server import REQUESTS
 from sandbox.processes import log_file
 from tests.end_to_end.images import push
 from tests.end_to_end.registry_client import MANIFEST, OCI_MANIFEST, RegistryClient
-from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.registry_stack import RegistryStack
+from tests.forms import POST
 from tests.waiting import wait_for
 
 LAYERS = 10

@@ -17,8 +17,9 @@ from botocore.exceptions import ClientError
 from sandbox.aws import server
 from tests.end_to_end.images import pull, push, pushes
 from tests.end_to_end.registry_client import PULL_SECONDS, PUSH_SECONDS, RegistryClient, Repeatedly
-from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.registry_stack import RegistryStack
 from tests.end_to_end.secret_scan import assert_no_secret_in_plain_text
+from tests.forms import POST
 from tests.waiting import PATIENCE_SECONDS
 
 MEBIBYTE = 2**20

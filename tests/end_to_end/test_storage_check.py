@@ -41,8 +41,9 @@ def refused(stack: RegistryStack, client: RegistryClient, **settings: Any) -> st
     with Repeatedly(lambda: client.pull("before", "1"), PULL_SECONDS) as pulls, pytest.raises(automation.CommandError):
         stack.up(**settings)
     assert (pulls.failures, pulls.count > 1) == ([], True)
+    diagnostics = stack.output.rpartition("Diagnostics:")[2]
     found = re.search(
-        r"error: the new pods don't take part, and those before serve on: (.*?)\.\n(.*?)\n\n", stack.output, re.DOTALL
+        r"error: new pods don't take part, so pods that ran before serve on: (.*?)\.\n(.*?)\n\n", diagnostics, re.DOTALL
     )
     assert found, stack.output[-5000:]
     assert f"kubectl logs --namespace {stack.name} --selector k8s-app=kube-registry" in found[2]

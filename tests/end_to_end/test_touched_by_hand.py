@@ -12,7 +12,8 @@ import yaml
 from pulumi import automation
 
 from registry.live_objects import OWNER
-from tests.end_to_end.registry_stack import POST, RegistryStack
+from tests.end_to_end.registry_stack import RegistryStack
+from tests.forms import POST
 
 MANIFESTS = Path(__file__).parent / "post"
 IDLE_TIMEOUT = "service.beta.kubernetes.io/aws-load-balancer-connection-idle-timeout"

@@ -278,7 +278,15 @@ MISTAKES = [
     ),
     ({"hostnames": ["registry.example.com"]}, "and not the hostname: registry.example.com is there twice", "take"),
     ({"hostnames": "images.example.com"}, "be a list", "'hostnames[0]' images.example.com"),
-    ({"tags": {"aws:team": "x"}}, "and not begin with aws:", "cost-center"),
+    (
+        {"tags": {"aws:team": "x"}},
+        "that don't begin with aws: or kubernetes.io/, and differ in more than case: not aws:team",
+        "cost-center",
+    ),
+    ({"tags": {"team": "x", "Team": "y"}}, "and differ in more than case: not team", "take it out"),
+    ({"tags": {f"tag-{n}": "" for n in range(41)}}, "have at most 40 entries, ", "take it out"),
+    ({"tags": ["team"]}, "tags is ['team'], but must be an object", "set --path tags.team platform"),
+    ({"users": ["ci"], "primaryUser": "Ann Smith"}, "primaryUser is 'Ann Smith', but must be at most 63", "ci-builder"),
     ({"tags": {"team": "a,b"}}, "be at most 256 letters, digits, spaces", "platform"),
     (
         {"bucket": {"name": "images"}, "accessLogs": {"bucket": "images"}},

@@ -25,13 +25,14 @@ from sandbox.processes import ProcessError, running
 from sandbox.tools.build import ToolchainError, toolchain
 from tests.end_to_end.images import pull, push
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly
-from tests.end_to_end.registry_stack import CHECKOUT, POST, RegistryStack, Sandbox, running_sandbox
+from tests.end_to_end.registry_stack import CHECKOUT, RegistryStack, Sandbox, running_sandbox
+from tests.forms import POST
 from tests.upgrade.former_checkout import FormerCommitError, former_checkout, known_settings, subject
 from tests.upgrade.rules import lost, remark
 
 LAYOUT = Layout("upgrade", 92)
 FORMS: dict[str, dict[str, Any]] = {
-    "default-form": {"users": ["registry", "ci"]},
+    "default-form": {"users": ["registry", "ci"], "rotation": {"accessKey": 2, "password": {"ci": 2}}},
     "post-form": POST | {"controller": "ReplicationController"},
 }
 """The stacks, and the settings of each; the former program gets those that it has."""
