@@ -20,7 +20,7 @@ from moto.iam.models import Policy
 from moto.kms.models import kms_backends
 from moto.s3 import responses as moto_s3
 from moto.s3.exceptions import S3ClientError
-from moto.s3.models import FakeBucket, s3_backends
+from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from moto.utilities.utils import get_partition
 
 from sandbox.aws.iam_policy import Access, Decision, UnsupportedPolicyError, evaluate
@@ -205,16 +205,17 @@ def _s3_accesses(request: IAMRequestBase, resource: str) -> Iterator[Access]:
         # Who may not list a bucket gets 403 for what is not there, not 404.
         yield _access(request, "s3:ListBucket", resource.partition("/")[0])
     if request._action == "s3:GetObject" and request._method == "GET" and stored:
-        yield from _kms_accesses(request, stored.encryption, stored.kms_key_id, "kms:Decrypt")
+        yield from _decryption(request, resource, stored)
     if request._action == "s3:PutObject":
         if source := request._headers.get("x-amz-copy-source"):
             yield from _source_accesses(request, source)
+        has_bucket_key = bool(bucket.encryption and bucket.encryption["Rule"].get("BucketKeyEnabled"))
+        context = _encryption_context(resource, has_bucket_key=has_bucket_key)
         if upload:
-            yield from _kms_accesses(request, algorithm, key_arn, "kms:Decrypt")
+            yield from _kms_accesses(request, algorithm, key_arn, "kms:Decrypt", context)
         else:
-            yield from _kms_accesses(
-                request, *effective_encryption(bucket, request._headers, request._region), "kms:GenerateDataKey"
-            )
+            encryption = effective_encryption(bucket, request._headers, request._region)
+            yield from _kms_accesses(request, *encryption, "kms:GenerateDataKey", context)
 
 
 def _objects_to_delete(body: bytes) -> list[dict[str, str]]:
@@ -231,13 +232,32 @@ def _source_accesses(request: IAMRequestBase, source: str) -> Iterator[Access]:
     if bucket := _bucket(request, name):
         stored = s3_backends[request.account_id]["aws"].get_object(bucket.name, key_name, version_id=version or None)
         if stored:
-            yield from _kms_accesses(request, stored.encryption, stored.kms_key_id, "kms:Decrypt")
+            yield from _decryption(request, f"arn:aws:s3:::{name}/{key_name}", stored)
 
 
-def _kms_accesses(request: IAMRequestBase, algorithm: str | None, key_arn: str | None, action: str) -> Iterator[Access]:
+def _decryption(request: IAMRequestBase, arn: str, stored: FakeKey) -> Iterator[Access]:
+    context = _encryption_context(arn, has_bucket_key=bool(stored.bucket_key_enabled))
+    yield from _kms_accesses(request, stored.encryption, stored.kms_key_id, "kms:Decrypt", context)
+
+
+def _encryption_context(arn: str, *, has_bucket_key: bool) -> str:
+    """What S3 tells KMS of an object: its ARN, or with a bucket key that of the bucket.
+
+    docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html, "Encryption context"
+    """
+    return arn.partition("/")[0] if has_bucket_key else arn
+
+
+def _kms_accesses(
+    request: IAMRequestBase, algorithm: str | None, key_arn: str | None, action: str, encryption_context: str
+) -> Iterator[Access]:
     """The use of a customer's KMS key on the caller's behalf. (The account's own key `aws/s3` is open to all of it.)"""
     if algorithm == "aws:kms" and key_arn:
-        yield _access(request, action, key_arn, **{"kms:viaservice": f"s3.{request._region}.amazonaws.com"})
+        context = {
+            "kms:viaservice": f"s3.{request._region}.amazonaws.com",
+            "kms:encryptioncontext:aws:s3:arn": encryption_context,
+        }
+        yield _access(request, action, key_arn, **context)
 
 
 def effective_encryption(bucket: FakeBucket, headers: Any, region: str) -> tuple[str, str | None]:

@@ -23,6 +23,7 @@ KNOWN_KEYS = frozenset(
         "s3:x-amz-server-side-encryption",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
         "s3:x-amz-server-side-encryption-customer-algorithm",
+        "kms:encryptioncontext:aws:s3:arn",
         "kms:viaservice",
     }
 )

@@ -6,7 +6,7 @@ Who may do what is in `access_control`, signatures are in `signatures`; the rest
 from __future__ import annotations
 
 from sandbox.aws import access_control
-from sandbox.aws.moto_corrections import certificates, load_balancers, requests, s3
+from sandbox.aws.moto_corrections import certificates, load_balancers, records, requests, s3
 
 _applied: set[str] = set()
 
@@ -35,4 +35,6 @@ CORRECTIONS = (
     load_balancers.complete_load_balancers,
     load_balancers.keep_the_instance_protocol_of_listeners,
     load_balancers.delete_all_listeners_that_are_named,
+    records.create_records_that_are_not_there,
+    records.begin_ids_of_zones_with_z,
 )
