@@ -2,8 +2,10 @@
 
 import pulumi
 
+from registry import network_policies
 from registry.credentials import Credentials
 from registry.endpoint import Endpoint
+from registry.environment import memory_limit, registry_environment
 from registry.identity import Identity
 from registry.ownership import Ownership
 from registry.pulumi_version import require_supported_pulumi
@@ -16,7 +18,8 @@ require_supported_pulumi()
 settings = Settings.load(pulumi.Config())
 tags = settings.all_tags(project=pulumi.get_project(), stack=pulumi.get_stack())
 
-ownership = Ownership("registry", namespace=settings.namespace, network_policy=settings.network_policy)
+policies = network_policies.specs(settings)
+ownership = Ownership("registry", namespace=settings.namespace, network_policies=policies)
 surroundings = Surroundings.find(settings, ownership)
 storage = Storage(
     "registry",
@@ -42,18 +45,33 @@ credentials = Credentials(
 )
 workload = Workload(
     "registry",
-    settings=settings,
+    namespace=settings.namespace,
+    controller=settings.controller,
+    replicas=settings.replicas,
+    image=settings.image,
+    environment=registry_environment(settings, bucket=storage.bucket_name, region=storage.region),
+    memory_limit=memory_limit(settings.chunk_size),
+    policies=policies,
     ownership=ownership,
-    bucket_name=storage.bucket_name,
     storage_check_objects=storage.check,
-    region=storage.region,
     access_key_id=identity.access_key_id,
     secret_access_key=identity.secret_access_key,
     http_secret=credentials.http_secret,
-    htpasswd=credentials.htpasswd,
+    htpasswd=credentials.htpasswd if settings.users else None,
 )
 endpoint = Endpoint(
-    "registry", settings=settings, ownership=ownership, surroundings=surroundings, workload=workload, tags=tags
+    "registry",
+    hostnames=settings.all_hostnames,
+    namespace=settings.namespace,
+    tls=settings.tls,
+    load_balancer=settings.load_balancer,
+    access_logs=settings.access_logs,
+    zone_id=surroundings.zone_id,
+    load_balancer_zone_id=surroundings.load_balancer_zone_id,
+    adopted_records=surroundings.adopted_records,
+    ownership=ownership,
+    workload=workload,
+    tags=tags,
 )
 
 pulumi.export("hostname", settings.hostname)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 
 import pulumi
 import pulumi_aws as aws
@@ -11,8 +12,7 @@ import pulumi_kubernetes as k8s
 from registry.environment import PORT
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS
-from registry.settings import Settings
-from registry.surroundings import Surroundings
+from registry.settings import AccessLogsSettings, LoadBalancerSettings
 
 HTTP_PORT, HTTPS_PORT = 80, 443
 _RECORD, _CERTIFICATE = "aws:route53/record:Record", "aws:acm/certificate:Certificate"
@@ -24,6 +24,9 @@ VALIDATION_RECORD_TTL_SECONDS = 60
 VALIDATION_MINUTES = 20
 """How long ACM may take to see the record that proves the name. It does in minutes, or never: if no parent domain
 delegates to the zone, or a CAA record forbids it."""
+ALIAS_TTL_SECONDS = 60
+"""How long resolvers keep an alias that leads to a load balancer: docs.aws.amazon.com/Route53/latest/DeveloperGuide/\
+resource-record-sets-choosing-alias-non-alias.html"""
 ACCESS_LOG_MINUTES = "60"
 """How often a log is written, 5 or 60: AWS's own default."""
 DRAINING_SECONDS = 300
@@ -33,8 +36,9 @@ DRAINING_SECONDS = 300
 class Endpoint(pulumi.ComponentResource):
     """A LoadBalancer Service, and for each hostname a Route53 alias record that points at the load balancer of it.
 
-    With `tls: acm` also a certificate for the hostnames, proven by records in the zone. Pods of `workload` are ready
-    before the Service is made.
+    With `tls` acm also a certificate for the hostnames, the first of which it is named after, proven by records in the
+    zone. Pods of `workload` are ready before the Service is made. `adopted_records`: the hostnames whose records are
+    there already, and the stack's.
 
     Outputs: `load_balancer_hostname` (Output[str], the load balancer's own DNS name) and `url` (Output[str]).
     """
@@ -46,49 +50,54 @@ class Endpoint(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        settings: Settings,
+        hostnames: Sequence[str],
+        namespace: str,
+        tls: str,
+        load_balancer: LoadBalancerSettings,
+        access_logs: AccessLogsSettings,
+        zone_id: str,
+        load_balancer_zone_id: str,
+        adopted_records: Collection[str],
         ownership: Ownership,
-        surroundings: Surroundings,
         workload: pulumi.Resource,
         tags: Mapping[str, str],
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__("registry:index:Endpoint", name, None, opts)
-        if settings.is_open:
-            pulumi.log.warn(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)", self)
-
-        certificate_arn = (
-            self._certificate(name, settings, tags, ownership, surroundings) if settings.tls == "acm" else settings.tls
-        )
+        certificate_arn: pulumi.Input[str] | None = None if tls == "none" else tls
+        if tls == "acm":
+            certificate_arn = self._certificate(name, hostnames, zone_id, ownership, tags)
 
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
-            "namespace": settings.namespace,
+            "namespace": namespace,
             "labels": {
                 **POD_LABELS,
                 "kubernetes.io/cluster-service": "true",
                 "kubernetes.io/name": "KubeRegistry",
             },
-            "annotations": {**ownership.annotations, **_annotations(settings, tags, certificate_arn)},
+            "annotations": {
+                **ownership.annotations,
+                **_annotations(load_balancer, tags, certificate_arn),
+                **_access_log_annotations(access_logs, prefix=f"{hostnames[0]}/load-balancer"),
+            },
         }
-        port = HTTPS_PORT if settings.serves_tls else HTTP_PORT
+        port = HTTPS_PORT if certificate_arn else HTTP_PORT
         spec: k8s.core.v1.ServiceSpecArgsDict = {
             "type": "LoadBalancer",
             "selector": POD_LABELS,
             "ports": [{"name": "registry", "port": port, "target_port": PORT, "protocol": "TCP"}],
-            "load_balancer_source_ranges": settings.load_balancer.allowed_cidrs,
+            "load_balancer_source_ranges": load_balancer.allowed_cidrs,
         }
         prepare = ownership.meet_hands("service/kube-registry", {"metadata": metadata, "spec": spec})
         service = k8s.core.v1.Service(
             # Of another namespace it is another one, which is there before this one goes.
-            f"{name}-service-{settings.namespace}",
+            f"{name}-service-{namespace}",
             metadata=metadata,
             spec=spec,
             opts=pulumi.ResourceOptions(
                 parent=self,
-                aliases=ownership.former_name(
-                    "kubernetes:core/v1:Service", f"{name}-service", namespace=settings.namespace
-                ),
+                aliases=ownership.former_name("kubernetes:core/v1:Service", f"{name}-service", namespace=namespace),
                 # Waits for ready pods: without them there is nothing to wait for.
                 depends_on=[workload],
                 # The cloud controller never makes a public load balancer internal, or the other way round.
@@ -100,28 +109,31 @@ class Endpoint(pulumi.ComponentResource):
         # AWS gives a load balancer a name, never a fixed address.
         self.load_balancer_hostname = service.status.load_balancer.ingress[0].hostname
 
+        moves = pulumi.ResourceHookBinding(after_update=[_moved()]) if ownership.moves_to(namespace) else None
         records = [
             aws.route53.Record(
                 f"{name}-record-{hostname}",
-                zone_id=surroundings.zone_id,
+                zone_id=zone_id,
                 name=hostname,
                 type="A",
                 aliases=[
                     {
                         "name": self.load_balancer_hostname,
-                        "zone_id": surroundings.load_balancer_zone_id,
+                        "zone_id": load_balancer_zone_id,
                         "evaluate_target_health": False,
                     }
                 ],
                 # Nobody else's is ever overwritten.
-                allow_overwrite=True if hostname in surroundings.adopted_records else None,
+                allow_overwrite=True if hostname in adopted_records else None,
                 opts=pulumi.ResourceOptions(
-                    parent=self, aliases=ownership.former_name(_RECORD, f"{name}-record", name=hostname)
+                    parent=self,
+                    aliases=ownership.former_name(_RECORD, f"{name}-record", name=hostname),
+                    hooks=moves,
                 ),
             )
-            for hostname in settings.all_hostnames
+            for hostname in hostnames
         ]
-        scheme = "https" if settings.serves_tls else "http"
+        scheme = "https" if certificate_arn else "http"
         # Known when the record is there. A load balancer that is new answers some minutes later.
         self.url = records[0].fqdn.apply(lambda fqdn: f"{scheme}://{fqdn}")
         self.register_outputs({})
@@ -129,17 +141,17 @@ class Endpoint(pulumi.ComponentResource):
     def _certificate(
         self,
         name: str,
-        settings: Settings,
-        tags: Mapping[str, str],
+        hostnames: Sequence[str],
+        zone_id: str,
         ownership: Ownership,
-        surroundings: Surroundings,
+        tags: Mapping[str, str],
     ) -> pulumi.Output[str]:
         """The ARN of a certificate for the hostnames, known when it is issued. AWS renews it by the records."""
         certificate = aws.acm.Certificate(
             f"{name}-certificate",
-            domain_name=settings.hostname,
+            domain_name=hostnames[0],
             # All of them each time: to say none at all would leave those that it has.
-            subject_alternative_names=settings.all_hostnames,
+            subject_alternative_names=hostnames,
             validation_method="DNS",
             tags=tags,
             opts=pulumi.ResourceOptions(parent=self),
@@ -154,7 +166,7 @@ class Endpoint(pulumi.ComponentResource):
         records = [
             aws.route53.Record(
                 f"{name}-certificate-validation-record-{hostname}",
-                zone_id=surroundings.zone_id,
+                zone_id=zone_id,
                 name=proof(hostname, "resource_record_name"),
                 type=proof(hostname, "resource_record_type"),
                 records=[proof(hostname, "resource_record_value")],
@@ -169,7 +181,7 @@ class Endpoint(pulumi.ComponentResource):
                     else None,
                 ),
             )
-            for hostname in settings.all_hostnames
+            for hostname in hostnames
         ]
         validation = aws.acm.CertificateValidation(
             f"{name}-certificate-validation",
@@ -182,11 +194,22 @@ class Endpoint(pulumi.ComponentResource):
         return validation.certificate_arn
 
 
+def _moved() -> pulumi.ResourceHook:
+    """Waits until resolvers have heard of the other load balancer: when all has succeeded, Pulumi deletes the former.
+
+    All records change at once, so they wait at once.
+    """
+
+    async def wait(_: pulumi.ResourceHookArgs) -> None:
+        await asyncio.sleep(ALIAS_TTL_SECONDS)
+
+    return pulumi.ResourceHook("wait-for-resolvers", wait)
+
+
 def _annotations(
-    settings: Settings, tags: Mapping[str, str], certificate_arn: pulumi.Input[str]
+    balancer: LoadBalancerSettings, tags: Mapping[str, str], certificate_arn: pulumi.Input[str] | None
 ) -> dict[str, pulumi.Input[str]]:
     """What the AWS cloud controller is to do with the load balancer."""
-    balancer = settings.load_balancer
     annotations: dict[str, pulumi.Input[str]] = {
         f"{ANNOTATION}connection-idle-timeout": str(balancer.idle_timeout_seconds),
         # Off by default: a node that leaves would cut every push that comes by it.
@@ -197,16 +220,9 @@ def _annotations(
         f"{ANNOTATION}cross-zone-load-balancing-enabled": "true",
         f"{ANNOTATION}additional-resource-tags": ",".join(f"{key}={value}" for key, value in tags.items()),
     }
-    if settings.access_logs.bucket:
-        annotations |= {
-            f"{ANNOTATION}access-log-enabled": "true",
-            f"{ANNOTATION}access-log-emit-interval": ACCESS_LOG_MINUTES,
-            f"{ANNOTATION}access-log-s3-bucket-name": settings.access_logs.bucket,
-            f"{ANNOTATION}access-log-s3-bucket-prefix": f"{settings.hostname}/load-balancer",
-        }
     if balancer.internal:
         annotations[INTERNAL] = "true"
-    if settings.serves_tls:
+    if certificate_arn:
         annotations |= {
             f"{ANNOTATION}ssl-cert": certificate_arn,
             f"{ANNOTATION}ssl-ports": str(HTTPS_PORT),
@@ -215,3 +231,14 @@ def _annotations(
             f"{ANNOTATION}backend-protocol": "http",
         }
     return annotations
+
+
+def _access_log_annotations(access_logs: AccessLogsSettings, *, prefix: str) -> dict[str, str]:
+    if not access_logs.bucket:
+        return {}
+    return {
+        f"{ANNOTATION}access-log-enabled": "true",
+        f"{ANNOTATION}access-log-emit-interval": ACCESS_LOG_MINUTES,
+        f"{ANNOTATION}access-log-s3-bucket-name": access_logs.bucket,
+        f"{ANNOTATION}access-log-s3-bucket-prefix": prefix,
+    }

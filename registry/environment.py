@@ -71,9 +71,9 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         "REGISTRY_STORAGE_CACHE_BLOBDESCRIPTOR": "inmemory",
         "REGISTRY_STORAGE_S3_REGION": region,
         "REGISTRY_STORAGE_S3_BUCKET": bucket,
-        # With a KMS key the bucket's default encrypts: the driver takes up an upload in chunks without the key's id, so
-        # whoever asks for encryption at all would get another key than the bucket's.
-        "REGISTRY_STORAGE_S3_ENCRYPT": "false" if settings.bucket.kms_key_arn else "true",
+        # The bucket's default encrypts, always: the driver takes up an upload in chunks without a KMS key's id, so
+        # whoever asks for encryption at all would get another key than the bucket's. So no pod minds a change of it.
+        "REGISTRY_STORAGE_S3_ENCRYPT": "false",
         "REGISTRY_STORAGE_S3_SECURE": "true",
         "REGISTRY_STORAGE_S3_V4AUTH": "true",
         "REGISTRY_STORAGE_S3_CHUNKSIZE": str(settings.chunk_size),
@@ -84,7 +84,7 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         variables["REGISTRY_AUTH_HTPASSWD_PATH"] = f"{HTPASSWD_DIRECTORY}/{HTPASSWD_FILE}"
     if settings.bucket.endpoint:
         variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = settings.bucket.endpoint
-        # Few stores but AWS's have a host name for every bucket, and AWS's take this form as well.
+        # A host name for each bucket would need a certificate for it, which a VPC endpoint's URL need not have.
         variables["REGISTRY_STORAGE_S3_FORCEPATHSTYLE"] = "true"
     return variables
 

@@ -222,5 +222,9 @@ def _removal(name: str, namespace: str, path: Path) -> str:
             return f"kubectl label --namespace {namespace} {name} {key}-"
         case (*_, "env", variable) if variable.startswith("["):
             return f"kubectl set env --namespace {namespace} {name} {variable.strip('[]')}-"
-        case _:
+        case _ if any(part.startswith("[") for part in path):  # an entry's place in its list may change
             return f"kubectl edit --namespace {namespace} {name}"
+        case _:
+            pointer = "".join(f"/{part.replace('~', '~0').replace('/', '~1')}" for part in path)
+            patch = json.dumps([{"op": "remove", "path": pointer}])
+            return f"kubectl patch --namespace {namespace} {name} --type json --patch '{patch}'"

@@ -157,6 +157,24 @@ class Judge:
         command = "pulumi config set --path accessLogs.bucket NAME"
         return told("accessLogs.bucket", self._settings.access_logs.bucket, OTHER_BUCKET_RULE, command)
 
+    def access_logs(self, answer: str | Failure, region: str | Failure) -> str | None:
+        """By the look-up of the logs' bucket, and the provider's region."""
+        name = self._settings.access_logs.bucket
+        match answer:
+            case Failure("missing"):
+                remedy = f"aws s3 mb s3://{name}; docs/operations.md, Access logs, has the policy that it needs"
+                return told("accessLogs.bucket", name, "be a bucket that exists", remedy)
+            case Failure("elsewhere"):
+                found = "it is in another one"
+            case str() if isinstance(region, str) and answer != region:
+                found = f"it is in {answer}"
+            case _:
+                return None
+        rule = f"be a bucket of the stack's region, and {found}"
+        return told(
+            "accessLogs.bucket", name, rule, "give one of that region: pulumi config set --path accessLogs.bucket NAME"
+        )
+
     def key(self, region: str, answer: Key | Failure | None) -> str | None:
         """By the provider's region, and what KMS tells of the key, which is not asked of another region's (None)."""
         arn = self._settings.bucket.kms_key_arn or ""

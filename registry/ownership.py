@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pulumi
@@ -28,6 +28,12 @@ PATCH_FORCE = "pulumi.com/patchForce"
 pulumi.com/registry/packages/kubernetes/how-to-guides/managing-resources-with-server-side-apply/"""
 
 
+_REGISTRY = ("deployment/kube-registry", "replicationcontroller/kube-registry-v0", "service/kube-registry")
+"""A cluster that the registry is in has at least one of them."""
+_NAMES = (*_REGISTRY, "serviceaccount/kube-registry")
+"""The names that the stack's objects have, and those that another workload on the same pods would have."""
+
+
 class Ownership(pulumi.ComponentResource):
     """What makes the stack's Kubernetes objects its own: a mark on each, and the right to take back what it declares.
 
@@ -48,7 +54,7 @@ class Ownership(pulumi.ComponentResource):
     has_state: bool
 
     def __init__(
-        self, name: str, *, namespace: str, network_policy: bool, opts: pulumi.ResourceOptions | None = None
+        self, name: str, *, namespace: str, network_policies: Iterable[str], opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("registry:index:Ownership", name, None, opts)
         # Tells stacks of one name apart that are in two backends, or one made anew: the state keeps it.
@@ -61,12 +67,16 @@ class Ownership(pulumi.ComponentResource):
         self._name = name
         self._uid = recorded = self._recorded_cluster(name)
         try:
-            found = cluster.existing_objects(namespace, _names(network_policy=network_policy))
+            found = cluster.existing_objects(
+                namespace, [*_NAMES, *(f"networkpolicy/{one}" for one in network_policies)]
+            )
         except cluster.ClusterError as error:
             self.mistakes.append(str(error))
         else:
             self.cluster, self.cluster_region = found.name, found.region
             self.mistakes += cluster_mistakes(found, recorded, f"{name}-cluster")
+            if self.has_state and not recorded and _lacks_service(found, f"{name}-service"):
+                self.mistakes.append(missing_service(found.context, namespace))
             self._uid = recorded or found.uid
             if not found.uid:
                 pulumi.log.warn(
@@ -104,6 +114,11 @@ class Ownership(pulumi.ComponentResource):
         That it is if its outputs, or what is in its `metadata`, are as `told`.
         """
         return stack_state.former_name(type_, former, **told) if self.has_state else None
+
+    def moves_to(self, namespace: str) -> bool:
+        """Whether the state has a Service of another namespace, which goes when all else has succeeded."""
+        found = stack_state.resources("kubernetes:core/v1:Service") if self.has_state else {}
+        return any(one.get("metadata", {}).get("namespace") not in (None, namespace) for one in found.values())
 
     def meet_hands(self, name: str, inputs: Mapping[str, Any]) -> list[pulumi.ResourceHook]:
         """For the object `<kind>/<name>`, about to be registered with these inputs, see what hands have done to it.
@@ -162,11 +177,24 @@ def cluster_mistakes(found: cluster.Cluster, recorded: str | None, stash: str) -
     return mistakes
 
 
-def _names(*, network_policy: bool) -> list[str]:
-    """The names that the stack's objects have, and those that another workload on the same pods would have."""
-    names = ["deployment/kube-registry", "replicationcontroller/kube-registry-v0"]
-    names += ["service/kube-registry", "serviceaccount/kube-registry"]
-    return [*names, "networkpolicy/kube-registry"] if network_policy else names
+def missing_service(context: str | None, namespace: str) -> str:
+    """What to say where a stack is to be bound to a cluster that has nothing of what the stack made in its own."""
+    rule = (
+        f"lead to the stack's cluster, which has a Service kube-registry in namespace {namespace} after its last update"
+    )
+    remedy = (
+        "choose the stack's: pulumi config set kubernetes:context NAME. If the Service was deleted in this cluster,\n"
+        "    let the state forget it first: pulumi refresh"
+    )
+    return told("kubernetes:context", context, rule, remedy)
+
+
+def _lacks_service(found: cluster.Cluster, former: str) -> bool:
+    """Whether the state has the Service by its `former` name, of before clusters were recorded, and the cluster none.
+
+    A cluster that has a workload of its name is let be: somebody deleted the Service there.
+    """
+    return former in stack_state.resources("kubernetes:core/v1:Service") and found.objects.keys().isdisjoint(_REGISTRY)
 
 
 def _last_outputs() -> dict[str, str | None]:

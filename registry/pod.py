@@ -17,9 +17,8 @@ from registry.environment import (
     SECRET_VARIABLES,
     STORAGE_CHECK_FAILURES,
     STORAGE_CHECK_SECONDS,
-    memory_limit,
 )
-from registry.settings import MIB, Settings
+from registry.settings import MIB
 
 if TYPE_CHECKING:
     import pulumi_kubernetes as k8s
@@ -38,9 +37,11 @@ USER_ID = 65532
 
 
 def pod_spec(
-    settings: Settings,
+    image: str,
     environment: Mapping[str, pulumi.Input[str]],
     *,
+    memory_limit: int,
+    has_users: bool,
     storage_check_name: pulumi.Input[str],
     access_key_secret_name: pulumi.Input[str],
     secret_name: pulumi.Input[str],
@@ -48,7 +49,8 @@ def pod_spec(
 ) -> k8s.core.v1.PodSpecArgsDict:
     """The pod's spec, within the Pod Security Standard `restricted`.
 
-    `environment` has the variables that are no secret; the others come from the two Secrets, as do the users.
+    `environment` has the variables that are no secret; the others come from the two Secrets, as do the users, if there
+    are any. `memory_limit`: in bytes.
     `storage_check_name` is the ConfigMap of the storage check.
     """
     security_context: k8s.core.v1.SecurityContextArgsDict = {
@@ -70,7 +72,7 @@ def pod_spec(
     volumes: list[k8s.core.v1.VolumeArgsDict] = [
         {"name": storage_check.CONTAINER, "config_map": {"name": storage_check_name}}
     ]
-    if settings.users:
+    if has_users:
         items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": HTPASSWD_FILE, "path": HTPASSWD_FILE}]
         volumes.append({"name": HTPASSWD_FILE, "secret": {"secret_name": secret_name, "items": items}})
     return {
@@ -87,20 +89,20 @@ def pod_spec(
         },
         "init_containers": [
             storage_check.container(
-                settings.image, [*plain(storage_check.environment(environment)), *access_key], security_context
+                image, [*plain(storage_check.environment(environment)), *access_key], security_context
             )
         ],
         "containers": [
             {
                 "name": "registry",
-                "image": settings.image,
+                "image": image,
                 "env": [
                     *plain(environment),
                     *access_key,
                     *from_secret(SECRET_VARIABLES, secret_name),
                 ],
                 "volume_mounts": [{"name": HTPASSWD_FILE, "mount_path": HTPASSWD_DIRECTORY, "read_only": True}]
-                if settings.users
+                if has_users
                 else None,
                 "ports": [{"name": "registry", "container_port": PORT, "protocol": "TCP"}],
                 # `/` answers 503 while S3 can't be reached: such a pod takes no requests, but a restart cures nothing.
@@ -117,7 +119,7 @@ def pod_spec(
                     # A push costs 5 ms of CPU time for each MiB, so 250m are 50 MiB/s, and more where the node has it.
                     # Five layers at once take 200 MB.
                     "requests": {"cpu": "250m", "memory": "256Mi"},
-                    "limits": {"memory": f"{memory_limit(settings.chunk_size) // MIB}Mi"},
+                    "limits": {"memory": f"{memory_limit // MIB}Mi"},
                 },
                 "security_context": security_context,
             }

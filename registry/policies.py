@@ -12,10 +12,13 @@ ENCRYPTION_KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
 def registry_policy(bucket_arn: str, *, kms_key_arn: str | None) -> dict[str, Any]:
     """The least that the registry's S3 driver needs on its bucket, and on the bucket's KMS key if it has one.
 
-    The actions: distribution.github.io/distribution/storage-drivers/s3, section "S3 permission scopes"; on the key:
+    What is in the bucket stays under the key that it was written with, so whichever key that is, the bucket's objects
+    may be decrypted: S3 names the object, or its bucket, in the encryption context.
+
+    The actions: distribution.github.io/distribution/storage-drivers/s3, section "S3 permission scopes"; on keys:
     docs.aws.amazon.com/AmazonS3/latest/userguide/UsingKMSEncryption.html (Decrypt is for parts of uploads too).
     """
-    statements = [
+    statements: list[dict[str, Any]] = [
         {
             "Sid": "Bucket",
             "Effect": "Allow",
@@ -34,10 +37,21 @@ def registry_policy(bucket_arn: str, *, kms_key_arn: str | None) -> dict[str, An
             ],
             "Resource": f"{bucket_arn}/*",
         },
+        {
+            "Sid": "ObjectsUnderAnyKey",
+            "Effect": "Allow",
+            "Action": "kms:Decrypt",
+            "Resource": "*",
+            "Condition": {
+                "StringLike": {
+                    "kms:ViaService": "s3.*.amazonaws.com*",
+                    "kms:EncryptionContext:aws:s3:arn": [bucket_arn, f"{bucket_arn}/*"],
+                }
+            },
+        },
     ]
     if kms_key_arn:
-        actions = ["kms:GenerateDataKey", "kms:Decrypt"]
-        statements.append({"Sid": "Key", "Effect": "Allow", "Action": actions, "Resource": kms_key_arn})
+        statements.append({"Sid": "Key", "Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": kms_key_arn})
     return {"Version": "2012-10-17", "Statement": statements}
 
 

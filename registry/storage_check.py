@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pulumi
 import pulumi_aws as aws
 
+from registry import cluster
+
 if TYPE_CHECKING:
     import pulumi_kubernetes as k8s
 
@@ -26,6 +28,9 @@ CONFIGURATION_DIRECTORY = "/etc/kube-registry"
 CONFIGURATION_FILE = "config.yml"
 CONFIGURATION = "version: 0.1\nstorage: {s3: {}}\n"
 """The image's own, which has another path in each release, is not needed: the environment says all that counts."""
+
+_NEVER_READY = "failed to fully initialize or become live"
+"""What the provider says of an object that was made or changed, and did not come up in time (provider.go)."""
 
 Text = TypeVar("Text")
 
@@ -64,6 +69,32 @@ def container(
         "resources": {"requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "security_context": security_context,
     }
+
+
+def explanation(namespace: str, labels: Mapping[str, str]) -> pulumi.ErrorHook:
+    """Tells what S3 has to do with it when the pods of an update never took part: Pulumi names the container only.
+
+    The pods are those of the namespace with these labels.
+    """
+
+    def explain(failed: pulumi.ErrorHookArgs) -> bool:
+        # At a preview, at a deletion, or if the API server refuses the object, no pod is waited for.
+        if pulumi.runtime.is_dry_run() or not any(_NEVER_READY in error for error in failed.errors):
+            return False
+        try:
+            reason = failure(cluster.pods(namespace, labels))
+        except cluster.ClusterError as error:
+            reason = f"what keeps them was not looked at: {error}"
+        if reason:
+            pulumi.log.error(
+                f"new pods don't take part, so pods that ran before serve on: {reason}.\n"
+                "    Remedy: see that bucket, access key, bucket.endpoint, security groups and NetworkPolicies let\n"
+                f"    the pods reach S3; kubectl logs --namespace {namespace} --selector k8s-app=kube-registry "
+                f"--container {CONTAINER} --prefix"
+            )
+        return False  # no second try
+
+    return pulumi.ErrorHook("explain-storage-check", explain)
 
 
 def failure(pods: Sequence[Mapping[str, Any]]) -> str | None:

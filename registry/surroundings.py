@@ -49,6 +49,7 @@ class Surroundings:
             zone_id = look.at_zone()
             adopted_records = [name for name in settings.all_hostnames if zone_id and look.at_record(zone_id, name)]
             look.at_bucket()
+            look.at_access_logs()
             certificate = look.at_region()
         unanswered, warnings = look.judge.unanswered(look.answers)
         mistakes = [*ownership.mistakes, *look.mistakes, *unanswered]
@@ -59,6 +60,8 @@ class Surroundings:
             error = look.at_certificate(*certificate) or (SystemExit(1) if error else None)
         if error:
             raise error
+        if settings.is_open:
+            warnings.append(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)")
         for warning in warnings:
             pulumi.log.warn(warning)
         ownership.record_cluster()
@@ -148,8 +151,6 @@ class _Look:
         any more, is told like a stranger's: AWS would refuse to make it again, too.
         """
         name, former = self._settings.bucket.name, self._former_bucket()
-        if former and former == self._settings.access_logs.bucket:
-            self._note(self.judge.logged_logs())
         if name and former and name != former:
             self._note(self.judge.moved_bucket(former))
             return
@@ -159,6 +160,19 @@ class _Look:
         self._note(self.judge.bucket(found))
         if isinstance(found, Failure) and found.kind == "failed":
             self.answers["bucket.name"] = found
+
+    def at_access_logs(self) -> None:
+        """The bucket of the access logs, which somebody else makes."""
+        name = self._settings.access_logs.bucket
+        if not name:
+            return
+        if name == self._former_bucket():
+            self._note(self.judge.logged_logs())
+            return
+        found, region = aws_reads.bucket_region(name), aws_reads.region()
+        self._note(self.judge.access_logs(found, region))
+        if isinstance(found, Failure) and found.kind in ("denied", "failed"):
+            self.answers["accessLogs.bucket"] = found
 
     def bucket_name(self) -> str | None:
         """The bucket's name as it is set; if it is not any more, as it was."""

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random as random
 
-from registry import cluster, former_pods, storage_check
-from registry.environment import HTPASSWD_FILE, PORT, registry_environment
+from registry import former_pods, network_policies, storage_check
+from registry.environment import HTPASSWD_FILE
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS, pod_spec
 from registry.releases import warning_about
-from registry.settings import Settings
 
 FIRST_VERSION = "v0"
 WAIT_FOR = "pulumi.com/waitFor"
@@ -23,11 +21,11 @@ WAIT_FOR = "pulumi.com/waitFor"
 pulumi.com/registry/packages/kubernetes/installation-configuration/#pulumicomwaitfor"""
 
 _FORMER_TYPE = pulumi.Alias(type_="registry:index:Controller")
-"""What stacks of before 0.2 have."""
+"""What a stack has that was made before it was called Workload."""
 
 PROGRESS_DEADLINE_SECONDS = 150
-"""How long an update waits for another pod to become ready, before it says that none will: a node that is added for
-it takes one or two minutes, the image some seconds."""
+"""How long an update waits for its pods: a node that is added for them takes one or two minutes, the image some
+seconds."""
 
 _TIMEOUTS = pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s", update=f"{PROGRESS_DEADLINE_SECONDS}s")
 """The provider reads no deadline of the cluster's, and would wait ten minutes."""
@@ -36,7 +34,8 @@ _TIMEOUTS = pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s", update
 class Workload(pulumi.ComponentResource):
     """The registry's pods, under a Deployment or a ReplicationController, with the Secrets that they read.
 
-    They have a ServiceAccount that may do nothing, and, if settings say so, a NetworkPolicy.
+    They have a ServiceAccount that may do nothing, and NetworkPolicies: `policies`, by their names.
+    `environment` has what is no secret. `memory_limit`: in bytes, of each pod. `htpasswd`: None, if everyone may come.
 
     Both controllers replace pods without a moment without a ready one, at every change of the pod template. Whoever
     depends on the workload gets ready pods.
@@ -46,15 +45,19 @@ class Workload(pulumi.ComponentResource):
         self,
         name: str,
         *,
-        settings: Settings,
+        namespace: str,
+        controller: str,
+        replicas: int,
+        image: str,
+        environment: Mapping[str, pulumi.Input[str]],
+        memory_limit: int,
+        policies: Mapping[str, k8s.networking.v1.NetworkPolicySpecArgsDict],
         ownership: Ownership,
-        bucket_name: pulumi.Input[str],
         storage_check_objects: Sequence[pulumi.Resource],
-        region: pulumi.Input[str],
         access_key_id: pulumi.Input[str],
         secret_access_key: pulumi.Input[str],
         http_secret: pulumi.Input[str],
-        htpasswd: pulumi.Input[str],
+        htpasswd: pulumi.Input[str] | None,
         opts: pulumi.ResourceOptions | None = None,
     ) -> None:
         super().__init__(
@@ -63,7 +66,7 @@ class Workload(pulumi.ComponentResource):
             None,
             pulumi.ResourceOptions.merge(pulumi.ResourceOptions(aliases=[_FORMER_TYPE]), opts),
         )
-        if warning := warning_about(settings.image):
+        if warning := warning_about(image):
             pulumi.log.warn(warning, resource=self)
 
         child = pulumi.ResourceOptions(parent=self)
@@ -72,20 +75,20 @@ class Workload(pulumi.ComponentResource):
         # change of the namespace that was broken off can be taken back.
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
-            "namespace": settings.namespace,
+            "namespace": namespace,
             "labels": POD_LABELS,
             "annotations": ownership.annotations,
         }
         prepare = ownership.meet_hands("serviceaccount/kube-registry", {"metadata": metadata})
         service_account = k8s.core.v1.ServiceAccount(
-            f"{name}-service-account-{settings.namespace}",
+            f"{name}-service-account-{namespace}",
             metadata=metadata,
             automount_service_account_token=False,
             opts=pulumi.ResourceOptions(
                 parent=self,
                 hooks=pulumi.ResourceHookBinding(before_update=prepare),
                 aliases=ownership.former_name(
-                    "kubernetes:core/v1:ServiceAccount", f"{name}-service-account", namespace=settings.namespace
+                    "kubernetes:core/v1:ServiceAccount", f"{name}-service-account", namespace=namespace
                 ),
             ),
         )
@@ -95,7 +98,7 @@ class Workload(pulumi.ComponentResource):
             return k8s.core.v1.Secret(
                 f"{name}-{role}",
                 metadata={
-                    "namespace": settings.namespace,
+                    "namespace": namespace,
                     "labels": POD_LABELS,
                     "annotations": ownership.annotations,
                 },
@@ -106,29 +109,15 @@ class Workload(pulumi.ComponentResource):
 
         key_secret_name = secret("access-key-secret", {"accessKey": access_key_id, "secretKey": secret_access_key})
         secret_name = secret(
-            "secret", {"httpSecret": http_secret, **({HTPASSWD_FILE: htpasswd} if settings.users else {})}
+            "secret", {"httpSecret": http_secret, **({} if htpasswd is None else {HTPASSWD_FILE: htpasswd})}
         )
-        if settings.network_policy:
-            policy = _network_policy(settings)
-            prepare = ownership.meet_hands("networkpolicy/kube-registry", {"metadata": metadata, "spec": policy})
-            k8s.networking.v1.NetworkPolicy(
-                f"{name}-network-policy-{settings.namespace}",
-                metadata=metadata,
-                spec=policy,
-                opts=pulumi.ResourceOptions(
-                    parent=self,
-                    hooks=pulumi.ResourceHookBinding(before_update=prepare),
-                    aliases=ownership.former_name(
-                        "kubernetes:networking.k8s.io/v1:NetworkPolicy",
-                        f"{name}-network-policy",
-                        namespace=settings.namespace,
-                    ),
-                ),
-            )
+        in_force = network_policies.registered(
+            name, namespace, policies, ownership=ownership, opts=pulumi.ResourceOptions(parent=self)
+        )
         configuration = k8s.core.v1.ConfigMap(
             f"{name}-storage-check",
             metadata={
-                "namespace": settings.namespace,
+                "namespace": namespace,
                 "labels": POD_LABELS,
                 "annotations": ownership.annotations,
             },
@@ -137,29 +126,37 @@ class Workload(pulumi.ComponentResource):
             opts=child,
         )
         pod = pod_spec(
-            settings,
-            registry_environment(settings, bucket=bucket_name, region=region),
+            image,
+            environment,
+            memory_limit=memory_limit,
+            has_users=htpasswd is not None,
             storage_check_name=configuration.metadata.name,
             access_key_secret_name=key_secret_name,
             secret_name=secret_name,
             service_account_name=service_account.metadata.name,
         )
 
-        opts = pulumi.ResourceOptions(parent=self, depends_on=storage_check_objects)
-        if settings.controller == "Deployment":
-            controller = self._deployment(name, settings, ownership, pod, opts)
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[*storage_check_objects, *in_force])
+        if controller == "Deployment":
+            deployment = self._deployment(
+                name, namespace=namespace, replicas=replicas, ownership=ownership, pod=pod, opts=opts
+            )
             if not pulumi.runtime.is_dry_run():
-                pulumi.Output.all(controller.urn, key_secret_name).apply(
-                    lambda both: former_pods.await_end(settings.namespace, POD_LABELS, both[1])
+                pulumi.Output.all(deployment.urn, key_secret_name).apply(
+                    lambda both: former_pods.await_end(namespace, POD_LABELS, both[1])
                 )
         else:
-            self._replication_controller(name, settings, ownership, pod, opts)
+            self._replication_controller(
+                name, namespace=namespace, replicas=replicas, ownership=ownership, pod=pod, opts=opts
+            )
         self.register_outputs({})
 
     def _deployment(
         self,
         name: str,
-        settings: Settings,
+        *,
+        namespace: str,
+        replicas: int,
         ownership: Ownership,
         pod: k8s.core.v1.PodSpecArgsDict,
         opts: pulumi.ResourceOptions,
@@ -167,12 +164,12 @@ class Workload(pulumi.ComponentResource):
         labels = _labels(FIRST_VERSION)
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
-            "namespace": settings.namespace,
+            "namespace": namespace,
             "labels": labels,
             "annotations": ownership.annotations,
         }
         spec: k8s.apps.v1.DeploymentSpecArgsDict = {
-            "replicas": settings.replicas,
+            "replicas": replicas,
             "selector": {"match_labels": POD_LABELS},
             "progress_deadline_seconds": PROGRESS_DEADLINE_SECONDS,
             # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
@@ -181,17 +178,17 @@ class Workload(pulumi.ComponentResource):
         }
         prepare = ownership.meet_hands("deployment/kube-registry", {"metadata": metadata, "spec": spec})
         return k8s.apps.v1.Deployment(
-            f"{name}-deployment-{settings.namespace}",
+            f"{name}-deployment-{namespace}",
             metadata=metadata,
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
                 opts,
                 pulumi.ResourceOptions(
                     aliases=ownership.former_name(
-                        "kubernetes:apps/v1:Deployment", f"{name}-deployment", namespace=settings.namespace
+                        "kubernetes:apps/v1:Deployment", f"{name}-deployment", namespace=namespace
                     ),
                     hooks=pulumi.ResourceHookBinding(
-                        before_update=prepare, on_error=[_explanation(settings.namespace)]
+                        before_update=prepare, on_error=[storage_check.explanation(namespace, POD_LABELS)]
                     ),
                     custom_timeouts=_TIMEOUTS,
                 ),
@@ -201,7 +198,9 @@ class Workload(pulumi.ComponentResource):
     def _replication_controller(
         self,
         name: str,
-        settings: Settings,
+        *,
+        namespace: str,
+        replicas: int,
         ownership: Ownership,
         pod: k8s.core.v1.PodSpecArgsDict,
         opts: pulumi.ResourceOptions,
@@ -214,13 +213,13 @@ class Workload(pulumi.ComponentResource):
         """
         template = pulumi.Output.json_dumps(pod).apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
         generation = random.RandomId(
-            f"{name}-generation-{settings.namespace}",
+            f"{name}-generation-{namespace}",
             byte_length=4,
             keepers={"template": template},
             opts=pulumi.ResourceOptions(parent=self),
         ).hex
         first = pulumi.Stash(
-            f"{name}-first-template-{settings.namespace}",
+            f"{name}-first-template-{namespace}",
             input=generation,
             opts=pulumi.ResourceOptions(  # it keeps the first one whatever comes
                 parent=self,
@@ -234,22 +233,22 @@ class Workload(pulumi.ComponentResource):
         labels = version.apply(_labels)
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": version.apply(lambda version: f"kube-registry-{version}"),
-            "namespace": settings.namespace,
+            "namespace": namespace,
             "labels": labels,
             # The provider's own wait for ReplicationControllers keeps no timeout.
             "annotations": {
                 **ownership.annotations,
-                WAIT_FOR: f"jsonpath={{.status.availableReplicas}}={settings.replicas}",
+                WAIT_FOR: f"jsonpath={{.status.availableReplicas}}={replicas}",
             },
         }
         spec: k8s.core.v1.ReplicationControllerSpecArgsDict = {
-            "replicas": settings.replicas,
+            "replicas": replicas,
             "selector": version.apply(lambda version: {**POD_LABELS, "version": version}),
             "template": {"metadata": {"labels": labels}, "spec": pod},
         }
         prepare = ownership.meet_hands("replicationcontroller/kube-registry-v0", {"metadata": metadata, "spec": spec})
         return k8s.core.v1.ReplicationController(
-            f"{name}-replication-controller-{settings.namespace}",
+            f"{name}-replication-controller-{namespace}",
             metadata=metadata,
             spec=spec,
             opts=pulumi.ResourceOptions.merge(
@@ -258,10 +257,10 @@ class Workload(pulumi.ComponentResource):
                     aliases=ownership.former_name(
                         "kubernetes:core/v1:ReplicationController",
                         f"{name}-replication-controller",
-                        namespace=settings.namespace,
+                        namespace=namespace,
                     ),
                     hooks=pulumi.ResourceHookBinding(
-                        before_update=prepare, on_error=[_explanation(settings.namespace)]
+                        before_update=prepare, on_error=[storage_check.explanation(namespace, POD_LABELS)]
                     ),
                     custom_timeouts=_TIMEOUTS,
                 ),
@@ -269,42 +268,5 @@ class Workload(pulumi.ComponentResource):
         )
 
 
-def _explanation(namespace: str) -> pulumi.ErrorHook:
-    """Tells what S3 has to do with it when the pods of an update never took part: Pulumi names the container only."""
-
-    def explain(_: pulumi.ErrorHookArgs) -> bool:
-        try:
-            reason = storage_check.failure(cluster.pods(namespace, POD_LABELS))
-        except cluster.ClusterError as error:
-            reason = f"what keeps them was not looked at: {error}"
-        if reason:
-            pulumi.log.error(
-                f"new pods don't take part, so pods that ran before serve on: {reason}.\n"
-                "    Remedy: see that bucket, access key, bucket.endpoint, security groups and NetworkPolicies let\n"
-                f"    the pods reach S3; kubectl logs --namespace {namespace} --selector k8s-app=kube-registry "
-                f"--container {storage_check.CONTAINER} --prefix"
-            )
-        return False  # no second try
-
-    return pulumi.ErrorHook("explain-storage-check", explain)
-
-
 def _labels(version: str) -> dict[str, str]:
     return {**POD_LABELS, "version": version, "kubernetes.io/cluster-service": "true"}
-
-
-def _network_policy(settings: Settings) -> k8s.networking.v1.NetworkPolicySpecArgsDict:
-    """In: the registry's port, from everywhere, as the load balancer comes by the nodes. Out: DNS, and the S3 API."""
-    ports = {443}
-    if settings.bucket.endpoint:
-        url = urlsplit(settings.bucket.endpoint)
-        ports = {url.port or (443 if url.scheme == "https" else 80)}
-    return {
-        "pod_selector": {"match_labels": POD_LABELS},
-        "policy_types": ["Ingress", "Egress"],
-        "ingress": [{"ports": [{"port": PORT, "protocol": "TCP"}]}],
-        "egress": [
-            {"ports": [{"port": 53, "protocol": "UDP"}, {"port": 53, "protocol": "TCP"}]},
-            {"ports": [{"port": port, "protocol": "TCP"} for port in ports]},
-        ],
-    }

@@ -39,7 +39,6 @@ PROVIDERS = {"aws:allowedAccountIds": '["111122223333"]', "kubernetes:context": 
 FIRST_TEMPLATE: str | None = None
 """What the engine's Stash keeps from an earlier update; None: this is the first."""
 
-
 REQUIRED_VERSIONS: list[str] = []
 """What programs have required of the engine so far."""
 
@@ -135,6 +134,8 @@ class Engine(pulumi.runtime.Mocks):
         match name:
             case "getZone" if name not in AWS:
                 return {"zoneId": f"zone of {args.args['name']}"}, []
+            case "getBucket" if name not in AWS and args.args["bucket"] == "logs":
+                return {"bucketRegion": "us-east-1"}, []
             case "readStackOutputs":
                 return {"outputs": LAST_OUTPUTS}, []
             case "readStackResourceOutputs":
@@ -156,6 +157,7 @@ class Options:
 
     `parent` is the type of the component, such as `Storage`, as all of them have one name.
     `depends_on` has those whose outputs are inputs, too. `aliases` are former names, or types where they differ.
+    `hooks` tells of each when it runs, such as `before_update`.
     """
 
     parent: str
@@ -165,11 +167,14 @@ class Options:
     delete_before_replace: bool
     replace_on_changes: list[str]
     ignore_changes: list[str]
-    hooks: set[str]
+    hooks: dict[str, str]
     create_timeout: str
     update_timeout: str
     replacement_trigger: Any
     aliases: set[str]
+
+
+HOOKS = ("before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete", "on_error")
 
 
 class Monitor(pulumi.runtime.mocks.MockMonitor):
@@ -180,8 +185,10 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
         self.options: dict[str, Options] = {}
 
     def RegisterResource(self, request: Any) -> Any:  # noqa: N802 (gRPC's name)
-        hooks = request.hooks
-        self.options[request.name] = Options(
+        type_ = request.type.removeprefix("registry:index:")
+        key = request.name if type_ == request.type else type_
+        assert key not in self.options, f"{key} is the name of two resources"
+        self.options[key] = Options(
             parent=request.parent.split("::")[-2].rpartition(":")[2] if request.parent else "",
             depends_on={_name(urn) for urn in request.dependencies},
             protect=request.protect,
@@ -195,13 +202,7 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
             if request.HasField("replacement_trigger")
             else None,
             aliases={alias.spec.name or alias.spec.type for alias in request.aliases},
-            hooks={
-                *hooks.before_create,
-                *hooks.after_create,
-                *hooks.before_update,
-                *hooks.after_update,
-                *hooks.on_error,
-            },
+            hooks={name: when for when in HOOKS for name in getattr(request.hooks, when)},
         )
         return super().RegisterResource(request)
 
@@ -221,7 +222,7 @@ class Deployed:
     outputs: dict[str, Any]
     secret_outputs: set[str]
     options: dict[str, Options]
-    """By the resource's name."""
+    """By the resource's name; a component's by its type, such as `Workload`, as all of them have one name."""
 
     def all(self, type_: str) -> list[Resource]:
         """The resources whose type ends with `type_`, such as `Bucket`."""

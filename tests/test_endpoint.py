@@ -207,7 +207,7 @@ def test_each_update_of_a_registry_that_is_open_to_everyone_warns_of_it(
     deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warnings: list[str] = []
-    monkeypatch.setattr("pulumi.log.warn", lambda message, _: warnings.append(message))
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
     deploy(users=[], loadBalancer={"internal": True})
     assert warnings == []
     deploy(**POST)

@@ -21,7 +21,6 @@ def test_the_posts_variables_are_set_to_the_values_that_work() -> None:
             "REGISTRY_STORAGE": "s3",
             "REGISTRY_STORAGE_S3_REGION": "eu-central-1",
             "REGISTRY_STORAGE_S3_BUCKET": "images",
-            "REGISTRY_STORAGE_S3_ENCRYPT": "true",
             "REGISTRY_STORAGE_S3_SECURE": "true",
             "REGISTRY_STORAGE_S3_V4AUTH": "true",
             "REGISTRY_STORAGE_S3_CHUNKSIZE": "16777216",
@@ -97,9 +96,10 @@ def test_without_users_nobody_is_asked_to_log_in() -> None:
     assert not [name for name in variables if name.startswith("REGISTRY_AUTH")]
 
 
-def test_with_a_kms_key_the_registry_asks_for_no_encryption_so_that_the_buckets_default_counts() -> None:
+def test_the_buckets_default_encrypts_so_no_pod_minds_a_change_of_it() -> None:
     settings = SETTINGS.model_copy(update={"bucket": BucketSettings(kms_key_arn=KEY)})
     variables = registry_environment(settings, bucket="images", region="eu-central-1")
+    assert variables == registry_environment(SETTINGS, bucket="images", region="eu-central-1")
     assert variables["REGISTRY_STORAGE_S3_ENCRYPT"] == "false"
     assert "REGISTRY_STORAGE_S3_KEYID" not in variables
 

@@ -150,6 +150,12 @@ def container(fields: dict[str, Any]) -> dict[str, Any]:
             f"kubectl edit --namespace kube-system {DEPLOYMENT}",
         ),
         (
+            {"f:spec": {"f:minReadySeconds": {}}},
+            "spec.minReadySeconds",
+            f"kubectl patch --namespace kube-system {DEPLOYMENT} --type json --patch "
+            """'[{"op": "remove", "path": "/spec/minReadySeconds"}]'""",
+        ),
+        (
             {"f:spec": {"f:ports": {'k:{"port":9090,"protocol":"TCP"}': {".": {}, "f:port": {}}}}},
             "spec.ports[port=9090,protocol=TCP]",
             f"kubectl edit --namespace kube-system {DEPLOYMENT}",

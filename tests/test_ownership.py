@@ -106,6 +106,25 @@ def test_a_cluster_is_not_recorded_while_anything_else_is_wrong(
     assert stashed == []
 
 
+def test_a_stack_that_has_no_cluster_yet_is_not_bound_to_one_without_its_service(
+    deploy: Deploy, cluster: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a stack is of a former release, which called the Service's resource otherwise."""
+    state = [{"type": "kubernetes:core/v1:Service", "name": "registry-service", "outputs": {}}]
+    monkeypatch.setattr("tests.mock_engine.STATE", state)
+    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"bucketName": "images"})
+    with pytest.raises(
+        SettingsError,
+        match="kubernetes:context is 'test', but must lead to the stack's cluster, which has a Service kube-registry",
+    ):
+        deploy()
+    cluster |= live("service", MARK, spec={}, status={"loadBalancer": {}})
+    assert deploy().named("registry-cluster") == {"input": "uid of kube-system"}
+    cluster.clear()
+    monkeypatch.setattr("tests.mock_engine.STATE", [])  # after a refresh
+    assert deploy().named("registry-cluster") == {"input": "uid of kube-system"}
+
+
 def test_a_refused_cluster_is_never_recorded(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.mock_engine.STATE", [RECORDED])
     stashed: list[Any] = []

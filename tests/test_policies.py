@@ -16,7 +16,9 @@ OTHER_KEY = "arn:aws:kms:us-east-1:111122223333:key/87654321-4321-4321-4321-2109
 
 def test_bucket_actions_are_allowed_on_the_bucket_and_object_actions_on_its_objects() -> None:
     allowed = {
-        statement["Resource"]: set(statement["Action"])
+        statement["Resource"]: {
+            *([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
+        }
         for statement in registry_policy(ARN, kms_key_arn=None)["Statement"]
     }
     assert allowed == {
@@ -28,14 +30,32 @@ def test_bucket_actions_are_allowed_on_the_bucket_and_object_actions_on_its_obje
             "s3:ListMultipartUploadParts",
             "s3:AbortMultipartUpload",
         },
+        "*": {"kms:Decrypt"},
     }
 
 
-def test_the_key_may_be_used_for_the_registrys_objects_and_nothing_else() -> None:
+def test_new_objects_are_encrypted_by_the_buckets_key_only() -> None:
     statements = registry_policy(ARN, kms_key_arn=KEY)["Statement"]
     assert statements[:-1] == registry_policy(ARN, kms_key_arn=None)["Statement"]
-    assert statements[-1]["Resource"] == KEY
-    assert set(statements[-1]["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+    assert (statements[-1]["Resource"], statements[-1]["Action"]) == (KEY, "kms:GenerateDataKey")
+
+
+@pytest.mark.parametrize("key", [None, KEY, OTHER_KEY])
+@pytest.mark.parametrize(
+    ("service", "of", "decided"),
+    [
+        ("s3.us-east-1.amazonaws.com", f"{ARN}/layer", Decision.ALLOWED),
+        ("s3.cn-north-1.amazonaws.com.cn", ARN, Decision.ALLOWED),
+        ("s3.us-east-1.amazonaws.com", f"{ARN}-too/layer", Decision.SILENT),
+        ("secretsmanager.us-east-1.amazonaws.com", ARN, Decision.SILENT),
+    ],
+)
+def test_what_is_in_the_bucket_is_decrypted_by_whichever_key_it_was_written_with_and_nothing_else(
+    key: str | None, service: str, of: str, decided: Decision
+) -> None:
+    context = {"kms:viaservice": service, "kms:encryptioncontext:aws:s3:arn": of}
+    access = Access("kms:Decrypt", KEY, frozenset({"arn"}), "111122223333", context)
+    assert evaluate(registry_policy(ARN, kms_key_arn=key), access) is decided
 
 
 def decision(policy: dict[str, Any], action: str, *, tls: bool = True, encryption: str = "", key: str = "") -> Decision:

@@ -153,6 +153,7 @@ def test_what_has_its_namespace_in_its_name_is_what_had_none_before_and_in_anoth
 ) -> None:
     outputs = {"metadata": {"namespace": "kube-system"}}
     state = [{"type": type_, "name": name, "outputs": outputs} for name, type_ in NAMESPACED.items()]
+    state += [{"type": "pulumi:index:Stash", "name": "registry-cluster", "outputs": {"output": "uid of kube-system"}}]
     monkeypatch.setattr("tests.mock_engine.STATE", state)
     for namespace in ("kube-system", "registry"):
         options = deploy(controller=controller, namespace=namespace).options

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pulumi
 import pytest
 import yaml
 
-from registry.storage_check import PREFIX, failure
+from registry.storage_check import PREFIX, explanation, failure
 from tests.mock_engine import Deploy, Deployed
 
 CONTROLLERS = pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
@@ -79,6 +80,32 @@ def test_an_update_whose_pods_do_not_pass_gives_up_and_tells_why(deploy: Deploy)
 def test_the_provider_waits_for_a_replication_controller_by_what_keeps_the_timeout(deploy: Deploy) -> None:
     metadata = deploy(controller="ReplicationController", replicas=3).one("ReplicationController")["metadata"]
     assert metadata["annotations"]["pulumi.com/waitFor"] == "jsonpath={.status.availableReplicas}=3"
+
+
+FAILURE = (
+    'the Kubernetes API server reported that "kube-system/kube-registry" failed to fully initialize or become live: '
+    "timed out"
+)
+
+
+@pytest.mark.parametrize(
+    ("preview", "error", "tells"),
+    [(False, FAILURE, True), (True, FAILURE, False), (False, "deployments.apps is forbidden", False)],
+)
+def test_only_an_update_that_waited_for_pods_in_vain_is_explained(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, preview: bool, error: str, tells: bool
+) -> None:
+    deploy(preview=preview)
+    told: list[str] = []
+    running = pod("new", "2026-01-02T00:00:00Z", state={"running": {"startedAt": "2026-01-02T00:00:01Z"}})
+    monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [running])
+    monkeypatch.setattr("pulumi.log.error", told.append)
+    monkeypatch.setattr("registry.storage_check.pulumi.ErrorHook", lambda name, function: function)
+    explain: Any = explanation("kube-system", {})
+    assert (
+        explain(pulumi.ErrorHookArgs("urn", "id", "name", "type", failed_operation="update", errors=[error])) is False
+    )
+    assert ["S3 does not answer the pod new" in one for one in told] == [True] * tells
 
 
 def pod(name: str, created: str, **status: Any) -> dict[str, Any]:

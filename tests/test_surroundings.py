@@ -201,3 +201,29 @@ def test_a_region_that_is_not_the_clusters(deploy: Deploy, monkeypatch: pytest.M
         deploy()
     monkeypatch.setitem(CLUSTER, "region", REGION)
     deploy()
+
+
+@pytest.mark.parametrize(
+    ("answer", "rule"),
+    [
+        ("reading S3 Bucket (logs): couldn't find resource", "be a bucket that exists"),
+        ({"bucketRegion": ELSEWHERE}, f"be a bucket of the stack's region, and it is in {ELSEWHERE}"),
+        ("StatusCode: 301, PermanentRedirect", "be a bucket of the stack's region, and it is in another one"),
+    ],
+)
+def test_a_bucket_that_takes_no_access_logs_is_refused(
+    deploy: Deploy, aws_answers: dict[str, Any], answer: Any, rule: str
+) -> None:
+    aws_answers["getBucket"] = answer
+    with pytest.raises(SettingsError, match=f"accessLogs.bucket is 'logs', but must {rule}"):
+        deploy(accessLogs={"bucket": "logs"})
+
+
+def test_a_bucket_of_access_logs_that_may_not_be_looked_at_is_warned_of(
+    deploy: Deploy, aws_answers: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", warnings.append)
+    aws_answers["getBucket"] = "api error Forbidden: Forbidden"
+    deploy(accessLogs={"bucket": "logs"})
+    assert ["accessLogs.bucket was not looked up" in one for one in warnings] == [True]

@@ -182,9 +182,31 @@ def test_the_network_policy_lets_in_the_registrys_port_and_out_to_dns_and_s3(dep
 
 
 def test_the_network_policy_lets_out_to_the_port_of_another_s3_api(deploy: Deploy) -> None:
-    for endpoint, port in {"https://s3.example.com": 443, "https://s3.example.com:9000": 9000}.items():
-        policy = deploy(bucket={"endpoint": endpoint}).one("NetworkPolicy")["spec"]
-        assert policy["egress"][-1] == {"ports": [{"port": port, "protocol": "TCP"}]}
+    for endpoint, port in {
+        "https://s3.example.com": 443,
+        "https://s3.example.com:9000": 9000,
+        "http://s3.example.com": 80,
+    }.items():
+        deployed = deploy(bucket={"endpoint": endpoint, "tlsOnly": False})
+        specs = {one.inputs["metadata"]["name"]: one.inputs["spec"] for one in deployed.all("NetworkPolicy")}
+        assert specs.pop("kube-registry") == deploy().one("NetworkPolicy")["spec"]
+        selected = {"podSelector": {"matchLabels": {"k8s-app": "kube-registry"}}, "policyTypes": ["Egress"]}
+        assert specs == {
+            f"kube-registry-s3-{other}": {**selected, "egress": [{"ports": [{"port": other, "protocol": "TCP"}]}]}
+            for other in [port]
+            if other != 443
+        }
+
+
+def test_pods_lose_no_s3_api_in_an_update_to_another_port_also_if_it_fails(deploy: Deploy) -> None:
+    """The policy of the new port is there before the pods, and that of the former port goes at the end."""
+    ports = {port: deploy(bucket={"endpoint": f"https://s3.example.com:{port}"}) for port in (8443, 9000)}
+    for port, deployed in ports.items():
+        own = f"registry-network-policy-s3-{port}-kube-system"
+        assert own in deployed.options["registry-deployment-kube-system"].depends_on
+        assert own in deployed.options["registry-network-policy-kube-system"].depends_on
+        (other,) = ports.keys() - {port}
+        assert f"registry-network-policy-s3-{other}-kube-system" not in deployed.options
 
 
 def test_the_network_policy_is_a_setting(deploy: Deploy) -> None:

@@ -32,12 +32,13 @@ class BucketSettings(SettingsModel):
         examples=["arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456789012"],
         description="Encrypt with this KMS key of the bucket's region, and refuse what is encrypted otherwise. Left "
         "out: S3's own keys (SSE-S3, AES256). What is in the bucket stays under the key that it was written "
-        "with, so keep a former key usable until all of it is written again.",
+        "with, and is read by that: never delete or disable a former key while anything is under it.",
     )
     versioning: bool = Field(
         default=False,
-        description="Keep what is deleted or overwritten as a non-current version, for noncurrentVersionDays. A layer "
-        "is kept twice so long, as the registry moves it when its upload ends. Switched off again, it is suspended.",
+        description="Keep what is deleted or overwritten as a non-current version, for noncurrentVersionDays. Off by "
+        "default, as each layer is kept twice so long: the registry moves it when its upload ends. Switched off again, "
+        "it is suspended.",
     )
     noncurrent_version_days: int = Field(
         default=30,

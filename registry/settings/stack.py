@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 from collections.abc import Sequence
 from typing import Any, Literal, Self
@@ -68,8 +69,8 @@ class Settings(SettingsModel):
         examples=["images.example.com"],
         json_schema_extra={"together": _FURTHER_RULE},
         description="Further names of the registry in the zone, each with an alias record, and on the certificate of "
-        "tls: acm. To change the hostname: add the new name here, and when all use it swap the two, then drop the "
-        "old. Left out: none.",
+        "tls: acm, for which AWS's default quota is ten names. To change the hostname: add the new name here, and when "
+        "all use it swap the two, then drop the old. Left out: none.",
     )
     private_zone: bool = Field(default=False, description="Look the zone up among the private hosted zones.")
     tls: Tls = Field(
@@ -143,7 +144,7 @@ class Settings(SettingsModel):
         examples=["platform"],
         json_schema_extra={"together": TAGS_RULE, "entry": "team"},
         description="Further tags of bucket, IAM user, certificate and load balancer, beside project, stack and "
-        "registry, which they may replace. Left out: none.",
+        "registry, which they may replace. Objects in the bucket have none: S3 takes ten. Left out: none.",
     )
     network_policy: bool = Field(
         default=True,
@@ -276,11 +277,6 @@ class Settings(SettingsModel):
         """Whether everyone on the internet may push."""
         return _is_open(self.users, self.load_balancer)
 
-    @property
-    def serves_tls(self) -> bool:
-        """Whether clients come by HTTPS."""
-        return self.tls != "none"
-
     @classmethod
     def load(cls, config: pulumi.Config) -> Self:
         """Read and judge the configuration bag `config` (namespace: the project's name).
@@ -295,7 +291,8 @@ class Settings(SettingsModel):
 
 
 def _is_open(users: Sequence[str], balancer: LoadBalancerSettings) -> bool:
-    return not users and not balancer.internal and (not balancer.allowed_cidrs or "0.0.0.0/0" in balancer.allowed_cidrs)
+    admitted = ipaddress.collapse_addresses(map(ipaddress.IPv4Network, balancer.allowed_cidrs or ["0.0.0.0/0"]))
+    return not users and not balancer.internal and ipaddress.IPv4Network("0.0.0.0/0") in admitted
 
 
 def _values(config: pulumi.Config) -> dict[str, Any]:

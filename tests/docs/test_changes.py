@@ -27,6 +27,16 @@ def test_each_setting_has_a_row() -> None:
     assert sorted(rows()) == sorted(leaf.path for leaf in leaves())
 
 
+TESTS_OF_THEIR_OWN = {"hostname", "zone", "zoneId", "privateZone", "tls", "bucket.name"}
+"""What tests/end_to_end/test_changed_settings.py changes beside the cases."""
+ONE_VALUE = {"identity"}
+
+
+def test_the_suite_changes_each_setting() -> None:
+    changed = {setting for change in CHANGES for setting in change.settings}
+    assert sorted(changed | TESTS_OF_THEIR_OWN | ONE_VALUE) == sorted(rows())
+
+
 @pytest.mark.parametrize("change", CHANGES, ids=[" ".join(change.settings) for change in CHANGES])
 def test_nobody_notices_where_the_suite_lets_no_request_fail(change: Change) -> None:
     assert [rows()[setting].startswith("nobody") for setting in change.settings] == [not change.outage] * len(

@@ -35,7 +35,6 @@ def test_a_hostname_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_default_is_secure(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch)
     assert (settings.tls, settings.users, settings.network_policy) == ("acm", ["registry"], True)
-    assert settings.serves_tls
     assert settings.bucket.tls_only
 
 
@@ -200,6 +199,11 @@ MISTAKES = [
     ({"users": []}, "anonymousPush is False, but must be true where users is empty", "config set anonymousPush true"),
     (
         {"users": [], "loadBalancer": {"allowedCidrs": ["10.0.0.0/8", "0.0.0.0/0"]}},
+        "a public load balancer admits every address",
+        "loadBalancer.internal",
+    ),
+    (
+        {"users": [], "loadBalancer": {"allowedCidrs": ["0.0.0.0/1", "128.0.0.0/1"]}},
         "a public load balancer admits every address",
         "loadBalancer.internal",
     ),
