@@ -37,7 +37,7 @@ unit-tests: $(VENV)/installed
 
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools
-	$(BIN)/pytest -m "sandbox and not changes" --numprocesses=$(WORKERS)
+	$(BIN)/pytest -m "sandbox and (short or not changes)" --numprocesses=$(WORKERS)
 
 changes: $(VENV)/installed  ## every change of a living stack, under a client that pulls all the time
 	$(BIN)/python -m sandbox tools

@@ -17,7 +17,8 @@ BASE: dict[str, Any] = {"users": ["registry"]}
 DEPLOYMENT, CONTROLLER = f"registry-deployment-{NAME}", f"registry-replication-controller-{NAME}"
 GENERATION, TEMPLATE = f"registry-generation-{NAME}", f"registry-first-template-{NAME}"
 SERVICE = f"registry-service-{NAME}"
-NAMESPACED = ("deployment", "service", "service-account", "network-policy")
+POLICY, S3_POLICY, PLAIN_S3_POLICY = (f"registry-network-policy{port}-{NAME}" for port in ("", "-s3-4567", "-s3-4566"))
+NAMESPACED = ("deployment", "service", "service-account", "network-policy", "network-policy-s3-4567")
 RECORD, OTHER_RECORD = f"registry-record-{HOSTNAME}", f"registry-record-{OTHER_HOSTNAME}"
 PROOF, OTHER_PROOF = (f"registry-certificate-validation-record-{name}" for name in (HOSTNAME, OTHER_HOSTNAME))
 ROLL = {DEPLOYMENT: "update"}
@@ -36,6 +37,8 @@ class Surroundings:
 
     kms_key: str
     logs: str
+    endpoint: str
+    """Another URL of the same S3, without TLS."""
 
 
 @dataclass(frozen=True)
@@ -144,7 +147,6 @@ CHANGES = [
             "registry-encryption": "update",
             "registry-bucket-policy": "update",
             "registry-policy": "update",
-            **ROLL,
         },
         outage=True,
     ),
@@ -153,6 +155,12 @@ CHANGES = [
         ("bucket.noncurrentVersionDays",), _is(bucket={"noncurrentVersionDays": 7}), {"registry-lifecycle": "update"}
     ),
     Change(("bucket.tlsOnly",), _is(bucket={"tlsOnly": False}), {"registry-bucket-policy": "update"}),
+    Change(
+        ("bucket.endpoint",),
+        lambda there: {"bucket": {"tlsOnly": False, "endpoint": there.endpoint}},
+        {PLAIN_S3_POLICY: "create", S3_POLICY: "delete", **ROLL},
+        base={"bucket": {"tlsOnly": False}},
+    ),
     Change(
         ("loadBalancer.internal",),
         _is(loadBalancer={"internal": True}),
@@ -187,7 +195,7 @@ CHANGES = [
         _is(tags={"team": "platform"}),
         {"registry-bucket": "update", "registry-user": "update", "registry-certificate": "update", SERVICE: "update"},
     ),
-    Change(("networkPolicy",), _is(networkPolicy=False), {f"registry-network-policy-{NAME}": "delete"}),
+    Change(("networkPolicy",), _is(networkPolicy=False), {POLICY: "delete", S3_POLICY: "delete"}),
     Change(("chunkSize",), _is(chunkSize="8Mi"), ROLL),
     Change(
         ("namespace",),

@@ -102,13 +102,29 @@ def test_a_refresh_looks_at_the_stacks_cluster_whichever_is_current(stack: Regis
     assert resources(stack) == before
 
 
-@pytest.mark.parametrize("command", ["refresh", "destroy"])
-def test_where_the_stacks_context_is_gone_nothing_is_forgotten(
-    stack: RegistryStack, without_the_stacks: Path, command: str
+def test_a_refresh_where_the_stacks_context_is_gone_forgets_nothing(
+    stack: RegistryStack, without_the_stacks: Path
 ) -> None:
-    target = "--target=**:NetworkPolicy::**"  # nothing depends on it: a whole destroy would begin with what is in AWS
-    printed = refused(stack, command, "--yes", "--skip-preview", target, KUBECONFIG=str(without_the_stacks))
+    printed = refused(stack, "refresh", "--yes", "--skip-preview", KUBECONFIG=str(without_the_stacks))
     assert 'context "sandbox" does not exist' in printed
+
+
+def test_a_whole_destroy_where_the_stacks_context_is_gone_forgets_nothing_that_is_there(
+    stack: RegistryStack, without_the_stacks: Path
+) -> None:
+    """It begins with the record, which leads to the load balancer; the next `up` makes it again."""
+    before = objects(stack)
+    kept = {one["urn"]: one.get("id") for one in stack.state() if one["type"].startswith(("kubernetes:", "aws:s3/b"))}
+    with pytest.raises(subprocess.CalledProcessError) as error:
+        stack.pulumi("destroy", "--yes", "--skip-preview", KUBECONFIG=str(without_the_stacks))
+    assert 'context "sandbox" does not exist' in error.value.stdout + error.value.stderr
+    assert objects(stack) == before
+    assert kept.items() <= resources(stack).items()
+    route53 = stack.sandbox.aws("route53")
+    zone = route53.list_resource_record_sets(HostedZoneId=stack.sandbox.account.zone_id)["ResourceRecordSets"]
+    has_record = f"{stack.hostname}." in [one["Name"] for one in zone if one["Type"] == "A"]
+    assert has_record == any(f"::registry-record-{stack.hostname}" in urn for urn in resources(stack))
+    stack.up()
 
 
 @pytest.mark.parametrize("command", ["up", "refresh", "destroy"])

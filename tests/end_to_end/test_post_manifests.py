@@ -12,6 +12,7 @@ import yaml
 
 from registry.live_objects import OWNER
 from registry.ownership import PATCH_FORCE
+from registry.workload import WAIT_FOR
 from sandbox.layout import REGION
 from tests.end_to_end.registry_stack import RegistryStack
 from tests.forms import POST
@@ -113,6 +114,13 @@ def test_the_replication_controller_is_the_posts_but_for_what_is_better(stack: R
             *(f"{registry}.env[REGISTRY_HEALTH", f"{registry}.env[REGISTRY_HTTP_DRAINTIMEOUT]"),
             f"{pod}.terminationGracePeriodSeconds",
         ),
+        "no pod takes part before S3 has answered it": (
+            *(f"{pod}.initContainers[storage-check]", f"{pod}.volumes[storage-check]"),
+        ),
+        "an update that gives up on such pods in time": (f".metadata.annotations.{WAIT_FOR}",),
+        "locations that are good whichever name, port and scheme a client came by": (
+            f"{registry}.env[REGISTRY_HTTP_RELATIVEURLS]",
+        ),
         "requests and limits": (f"{registry}.resources", f"{registry}.env[GOMEMLIMIT]"),
         "logs in one format, and no traces": (
             *(f"{registry}.env[REGISTRY_LOG_{part}" for part in ("LEVEL", "FORMATTER", "ACCESSLOG_DISABLED")),
@@ -123,6 +131,7 @@ def test_the_replication_controller_is_the_posts_but_for_what_is_better(stack: R
             f"{registry}.env[AWS_S3_US_EAST_1_REGIONAL_ENDPOINT]",
             f"{registry}.env[AWS_STS_REGIONAL_ENDPOINTS]",
         ),
+        "encryption by the bucket's default": (f"{registry}.env[REGISTRY_STORAGE_S3_ENCRYPT]",),
         "security": (
             f"{registry}.env[REGISTRY_HTTP_DEBUG_ADDR]",
             *(f"{registry}.securityContext", f"{pod}.securityContext", f"{pod}.enableServiceLinks"),

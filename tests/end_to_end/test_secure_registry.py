@@ -69,10 +69,12 @@ def test_without_the_right_password_nothing_is_pushed_or_pulled(stack: RegistryS
     assert attempts(RegistryClient(stack, "nobody", stack.outputs["password"])) == {401}
 
 
-def test_every_location_is_https_and_good_for_an_upload_in_chunks(stack: RegistryStack) -> None:
+def test_each_location_is_a_path_and_so_good_whichever_name_port_and_scheme_the_client_came_by(
+    stack: RegistryStack,
+) -> None:
     locations = client(stack).upload("chunked", bytes(3 * MEBIBYTE), sizes=[MEBIBYTE] * 3)
     assert len(locations) == 5
-    assert [one for one in locations if not one.startswith(f"https://{stack.hostname}/v2/chunked/")] == []
+    assert [one for one in locations if not one.startswith("/v2/chunked/")] == []
 
 
 def test_the_load_balancer_ends_tls_on_443_drains_and_is_the_stacks_and_80_is_not_served(

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 
 from sandbox.aws_plugin.errors import PluginError
 from tests.end_to_end.access_logs import logs_policy
-from tests.sandbox.aws_plugin.driver import LOGGING, OBJECT, Engine, PluginTest
-
-if TYPE_CHECKING:
-    from sandbox.aws_plugin.errors import PluginError
 from tests.sandbox.aws.emulated_aws import EmulatedAws
+from tests.sandbox.aws_plugin.driver import LOGGING, OBJECT, Engine, PluginTest
 
 KEY = "a/b"
 

@@ -170,7 +170,7 @@ def test_links_that_lead_in_a_circle_are_an_error(laid_out: Callable[..., Path])
         laid_out([symlink("a", "b"), symlink("b", "a"), file("a/x")])
 
 
-@pytest.mark.parametrize("content", [b"no archive", gzip.compress(b"x" * 2000)[:30]])
+@pytest.mark.parametrize("content", [b"no archive", gzip.compress(b"x" * 2000)[:30]], ids=["text", "a part of one"])
 def test_what_is_no_archive_is_named(root: Path, content: bytes) -> None:
     (root.parent / "sha256-abc").write_bytes(content)
     with pytest.raises(LayerError, match="layer sha256-abc can't be unpacked"):
