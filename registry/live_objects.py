@@ -220,8 +220,9 @@ def _removal(name: str, namespace: str, path: Path) -> str:
             return f"kubectl annotate --namespace {namespace} {name} {key}-"
         case ("metadata", "labels", key):
             return f"kubectl label --namespace {namespace} {name} {key}-"
-        case (*_, "env", variable) if variable.startswith("["):
-            return f"kubectl set env --namespace {namespace} {name} {variable.strip('[]')}-"
+        case (*_, container, "env", variable) if variable.startswith("["):
+            chosen = f"--containers={container.strip('[]')}"
+            return f"kubectl set env --namespace {namespace} {name} {chosen} {variable.strip('[]')}-"
         case _ if any(part.startswith("[") for part in path):  # an entry's place in its list may change
             return f"kubectl edit --namespace {namespace} {name}"
         case _:

@@ -132,7 +132,7 @@ def container(fields: dict[str, Any]) -> dict[str, Any]:
         (
             container({"f:env": {'k:{"name":"EXTRA"}': {".": {}, "f:name": {}, "f:value": {}}}}),
             "spec.template.spec.containers[registry].env[EXTRA]",
-            f"kubectl set env --namespace kube-system {DEPLOYMENT} EXTRA-",
+            f"kubectl set env --namespace kube-system {DEPLOYMENT} --containers=registry EXTRA-",
         ),
         (
             {"f:metadata": {"f:annotations": {"f:example.com/note": {}}}},

@@ -151,7 +151,7 @@ def test_a_destroy_that_is_refused_or_fails_leaves_the_images_and_all_that_guard
     digest = push(stack.crane(), image, tmp_path)
     bucket = {"protect": True, "forceDestroy": False, "versioning": True}
     stack.up(**POST, bucket=bucket)
-    guards, objects = stack.guards(), set(stack.objects())
+    guards, objects = stack.guards(), images_of(stack)
 
     refusal = refused_destroy(stack)
     assert "registry-bucket" in refusal
@@ -161,20 +161,25 @@ def test_a_destroy_that_is_refused_or_fails_leaves_the_images_and_all_that_guard
     assert stack.guards() == guards
     stack.pulumi("destroy", "--yes", "--skip-preview", "--exclude-protected")
     assert stack.guards() == guards
-    assert set(stack.objects()) >= objects
+    assert images_of(stack) >= objects
 
     stack.up(**POST, bucket=bucket | {"protect": False})
     assert stack.guards() == guards
     with pytest.raises(automation.CommandError, match="BucketNotEmpty"):
         stack.destroy()
     assert stack.guards() == guards
-    assert set(stack.objects()) >= objects
+    assert images_of(stack) >= objects
 
     stack.up(**POST, bucket=bucket | {"protect": False})
     assert stack.guards() == guards
     assert pull(stack.crane(), image, tmp_path) == digest
     kept = {one["type"] for one in stack.state() if one.get("deletedWith")}
     assert len(kept) == len(guards)
+
+
+def images_of(stack: RegistryStack) -> set[str]:
+    """The keys of what the registry keeps; what pods look at beside it is made anew by each update."""
+    return {key for key in stack.objects() if key.startswith("docker/registry/v2/")}
 
 
 def refused_destroy(stack: RegistryStack, *options: str) -> str:

@@ -87,7 +87,16 @@ def test_what_the_stack_declares_is_taken_back_and_what_was_added_is_left_and_li
     commands = {
         f"has {path}, which this stack did not set and leaves alone. Remove it by: kubectl {command}": command
         for path, command in {
-            "spec.template.spec.containers[registry].env[ADDED]": f"set env {namespace} {DEPLOYMENT} ADDED-",
+            "spec.template.spec.containers[registry].env[ADDED]": (
+                f"set env {namespace} {DEPLOYMENT} --containers=registry ADDED-"
+            ),
+            # kubectl sets it in every container.
+            "spec.template.spec.initContainers[storage-check].env[ADDED]": (
+                f"set env {namespace} {DEPLOYMENT} --containers=storage-check ADDED-"
+            ),
+            "spec.template.spec.initContainers[storage-check].env[REGISTRY_HTTP_ADDR]": (
+                f"set env {namespace} {DEPLOYMENT} --containers=storage-check REGISTRY_HTTP_ADDR-"
+            ),
             "metadata.labels.team": f"label {namespace} {DEPLOYMENT} team-",
             "metadata.annotations[example.com/note]": f"annotate {namespace} {SERVICE} example.com/note-",
         }.items()
