@@ -39,7 +39,7 @@ identity = Identity(
 credentials = Credentials(
     "registry",
     hostnames=settings.all_hostnames,
-    users=settings.users,
+    users=surroundings.users,
     primary_user=settings.primary_user,
     rotation=settings.rotation,
 )

@@ -85,7 +85,7 @@ class Credentials(pulumi.ComponentResource):
             for user in users
         }
         self.htpasswd = pulumi.Output.all(self.passwords, salts).apply(
-            lambda both: "".join(f"{user}:{password_hash(both[0][user], both[1][user])}\n" for user in sorted(both[0]))
+            lambda both: "".join(f"{user}:{password_hash(both[0][user], both[1][user])}\n" for user in users)
         )
         if users:
             last: str | None = stack_state.last_outputs().get("username")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -11,6 +12,7 @@ import pulumi
 
 from registry import aws_reads, stack_state
 from registry.aws_answers import Failure, Record
+from registry.environment import HTPASSWD_FILE
 from registry.mistakes import Judge
 from registry.ownership import Ownership
 from registry.settings import Settings, SettingsError
@@ -26,7 +28,8 @@ class Surroundings:
     `zone_id` is the hosted zone's, `load_balancer_zone_id` that of the region's classic load balancers.
     `adopted_records`: the hostnames whose records lead to this stack's load balancer already, but which the state does
     not have, so that they are to be taken over. `bucket_name`: as set, or as it was, None for one that Pulumi makes.
-    `was_versioned`: the stack's bucket keeps versions of objects, or did once.
+    `was_versioned`: the stack's bucket keeps versions of objects, or did once. `users`: those of the settings, in the
+    order in which the pods have them.
     """
 
     zone_id: str
@@ -34,6 +37,7 @@ class Surroundings:
     adopted_records: Collection[str] = ()
     bucket_name: str | None = None
     was_versioned: bool = False
+    users: Sequence[str] = ()
 
     @classmethod
     def find(cls, settings: Settings, ownership: Ownership) -> Self:
@@ -71,6 +75,7 @@ class Surroundings:
             adopted_records,
             look.bucket_name(),
             look.was_versioned(),
+            look.users(),
         )
 
 
@@ -183,6 +188,16 @@ class _Look:
         """Whether the state has the bucket's versioning as switched on, now or once."""
         found = self._in_state("aws:s3/bucketVersioning:BucketVersioning")
         return any(one["versioningConfiguration"]["status"] != "Disabled" for one in found)
+
+    def users(self) -> list[str]:
+        """The users, first those that the pods have, in their order: the same in another order is not to roll them."""
+        secrets = stack_state.resources("kubernetes:core/v1:Secret") if self._ownership.has_state else {}
+        data = secrets.get("registry-secret", {}).get("data", {})
+        lines = base64.b64decode(data.get(HTPASSWD_FILE, "")).decode().splitlines()
+        recorded = [line.partition(":")[0] for line in lines]
+        return sorted(
+            self._settings.users, key=lambda user: recorded.index(user) if user in recorded else len(recorded)
+        )
 
     def at_region(self) -> tuple[str, str] | None:
         """The regions of the certificate and the key that the settings give, and the key; the stack makes neither.

@@ -34,10 +34,23 @@ def test_every_user_has_a_password_and_a_line_with_its_bcrypt_hash(deploy: Deplo
     assert set(passwords(deployed)) == {"registry-http-secret", "registry-password-ci", "registry-password-laptop"}
     lines = [line.split(":") for line in (htpasswd(deployed) or "").splitlines()]
     assert [user for user, _ in lines] == ["ci", "laptop"]
-    assert htpasswd(deployed) == htpasswd(deploy(users=["laptop", "ci"]))
     for user, hash_ in lines:
         assert bcrypt.checkpw(f"result of registry-password-{user}".encode(), hash_.encode())
         assert not bcrypt.checkpw(b"another", hash_.encode())
+
+
+def test_users_in_another_order_are_the_same_secret_and_who_joins_comes_last(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = deploy(users=["node", "ci"])
+    data = {"htpasswd": base64.b64encode((htpasswd(first) or "").encode()).decode()}
+    secret = {"type": "kubernetes:core/v1:Secret", "name": "registry-secret", "outputs": {"data": data}}
+    monkeypatch.setattr("tests.mock_engine.STATE", [secret])
+    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"username": "node"})
+    again = deploy(users=["ci", "node"])
+    assert htpasswd(again) == htpasswd(first) != htpasswd(deploy(users=["ci"]))
+    joined = htpasswd(deploy(users=["another", "ci", "node"])) or ""
+    assert [line.split(":")[0] for line in joined.splitlines()] == ["node", "ci", "another"]
 
 
 def test_a_hash_costs_as_much_as_the_one_that_the_registry_takes_for_a_user_it_does_not_know(deploy: Deploy) -> None:

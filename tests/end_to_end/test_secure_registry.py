@@ -44,8 +44,8 @@ def attempts(client: RegistryClient) -> set[int]:
     }
 
 
-def test_a_second_update_would_change_nothing(stack: RegistryStack) -> None:
-    assert stack.preview(**USERS) == {}
+def test_a_second_update_would_change_nothing_with_the_users_in_another_order_too(stack: RegistryStack) -> None:
+    assert stack.preview(users=USERS["users"][::-1]) == {}
 
 
 def test_an_image_is_pushed_and_pulled_over_verified_tls(stack: RegistryStack, tmp_path: Path) -> None:
