@@ -41,19 +41,18 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 LONGEST = (
     "test_readme.py",
-    "test_touched_by_hand.py",
-    "test_secure_registry.py",
-    "test_changed_settings.py",
-    "test_storage_check.py",
     "test_post_registry.py",
+    "test_secure_registry.py",
+    "test_rights.py",
     "test_engine.py",
-    "test_sandbox_command.py",
+    "test_touched_by_hand.py",
+    "test_other_cluster.py",
+    "test_guarded_registry.py",
+    "test_changed_settings.py",
     "test_kubelet.py",
     "test_node.py",
-    "test_guarded_registry.py",
     "test_mistakes.py",
-    "test_rights.py",
-    "test_other_cluster.py",
+    "test_sandbox_command.py",
     "test_template.py",
 )
 """The files that take minutes: workers take a file at a time, these first, so that none is left alone at the end."""

@@ -94,7 +94,6 @@ CHANGES = [
         _is(users=["ci", "registry"], primaryUser="ci"),
         {},
         base={"users": ["registry", "ci"], "primaryUser": "registry"},
-        is_short=True,
     ),
     Change(
         ("rotation.accessKey",),

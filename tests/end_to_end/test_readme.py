@@ -72,6 +72,7 @@ def reader(sandbox: Sandbox, zone: None, tmp_path_factory: pytest.TempPathFactor
         "PATH": f"{programs}:{environment['PATH']}",
         "DOCKER_CONFIG": str(tmp_path_factory.mktemp("docker")),
         "PIP_CACHE_DIR": str(Path.home() / ".cache/pip"),  # XDG_CACHE_HOME is the tests' own
+        "PIP_NO_COMPILE": "1",  # most modules of the SDKs are never imported
     }
     yield Reader(checkout, environment | own, {TEXT_REGION: REGION})
 

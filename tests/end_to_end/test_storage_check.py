@@ -91,7 +91,7 @@ def denying(stack: RegistryStack) -> Iterator[dict[str, Any]]:
 
 
 CASES = [
-    pytest.param("deployment", refusing, "connection refused", id="deployment, refuses", marks=pytest.mark.short),
+    pytest.param("deployment", refusing, "connection refused", id="deployment, refuses"),
     pytest.param("deployment", silent, "does not answer|timeout", id="deployment, never answers"),
     pytest.param("deployment", denying, "AccessDenied", id="deployment, denies"),
     pytest.param("2.x", refusing, "connection refused", id="2.x, refuses"),
