@@ -80,10 +80,10 @@ def test_a_second_preview_has_nothing_to_say_of_what_the_settings_name(
 
 def test_a_preview_needs_no_more_rights_in_aws_than_the_documents_list(stack: RegistryStack) -> None:
     policy = (CHECKOUT / "docs/rights/preview-policy.json").read_text()
-    iam = stack.sandbox.aws("iam")
-    iam.create_user(UserName="previewer")
-    iam.put_user_policy(UserName="previewer", PolicyName="preview", PolicyDocument=policy)
-    key = iam.create_access_key(UserName="previewer")["AccessKey"]
+    iam, user = stack.sandbox.aws("iam"), f"{stack.name}-previewer"
+    iam.create_user(UserName=user)
+    iam.put_user_policy(UserName=user, PolicyName="preview", PolicyDocument=policy)
+    key = iam.create_access_key(UserName=user)["AccessKey"]
     printed = stack.pulumi(
         "preview",
         "--non-interactive",
@@ -92,9 +92,9 @@ def test_a_preview_needs_no_more_rights_in_aws_than_the_documents_list(stack: Re
         AWS_SECRET_ACCESS_KEY=key["SecretAccessKey"],
     )
     assert "warning" not in printed
-    iam.delete_access_key(UserName="previewer", AccessKeyId=key["AccessKeyId"])
-    iam.delete_user_policy(UserName="previewer", PolicyName="preview")
-    iam.delete_user(UserName="previewer")
+    iam.delete_access_key(UserName=user, AccessKeyId=key["AccessKeyId"])
+    iam.delete_user_policy(UserName=user, PolicyName="preview")
+    iam.delete_user(UserName=user)
 
 
 def test_the_pods_run_where_only_restricted_ones_may(stack: RegistryStack) -> None:

@@ -19,7 +19,7 @@ from sandbox.layout import REGION
 from tests.end_to_end.registry_stack import RegistryStack
 
 RIGHTS = Path(__file__).parents[2] / "docs/rights"
-ROTATED: dict[str, Any] = {"rotation": {"accessKey": 2, "httpSecret": 2}}
+CHANGED: dict[str, Any] = {"rotation": {"accessKey": 2, "httpSecret": 2}, "controller": "ReplicationController"}
 Document = dict[str, Any]
 
 
@@ -96,7 +96,7 @@ def with_all_rights(stack: RegistryStack, deployer: Person) -> Person:
 def test_a_preview_needs_rights_to_read_only_and_warns_of_those_that_are_not_there(
     stack: RegistryStack, tmp_path: Path
 ) -> None:
-    person = Person(stack, "previewer", "kube-registry-previewers", tmp_path)
+    person = Person(stack, f"{stack.name}-previewer", "kube-registry-previewers", tmp_path)
     person.may(policy(stack, "preview-policy.json"), objects(stack, "preview-role.yaml"))
     stack.act_as(**person.environment)
     assert {*stack.preview().values()} == {"create"}
@@ -120,11 +120,9 @@ def test_a_second_update_with_a_refresh_changes_nothing(stack: RegistryStack) ->
 @pytest.mark.usefixtures("with_all_rights")
 def test_secrets_are_rotated_and_the_controller_is_changed(stack: RegistryStack) -> None:
     former = stack.access_key()
-    stack.up(**ROTATED, controller="ReplicationController")
+    stack.up(**CHANGED)
     assert stack.access_key() != former
     assert stack.sandbox.get("deployments", "--namespace", stack.name)["items"] == []
-    stack.up(**ROTATED)
-    assert stack.sandbox.get("replicationcontrollers", "--namespace", stack.name)["items"] == []
 
 
 def without_action(action: str) -> Callable[[Document, list[Document]], None]:
@@ -175,7 +173,7 @@ def test_with_fewer_rights_it_is_refused(
     take(*fewer)
     with_all_rights.may(*fewer)
     with pytest.raises(automation.CommandError, match=refusal):
-        stack.up(**(ROTATED | settings))
+        stack.up(**(CHANGED | settings))
 
 
 @pytest.mark.usefixtures("with_all_rights")
