@@ -19,7 +19,7 @@ from sandbox.layout import REGION
 from tests.end_to_end.registry_stack import RegistryStack
 
 RIGHTS = Path(__file__).parents[2] / "docs/rights"
-CHANGED: dict[str, Any] = {"rotation": {"accessKey": 2, "httpSecret": 2}, "controller": "ReplicationController"}
+ROTATED: dict[str, Any] = {"rotation": {"accessKey": 2, "httpSecret": 2}}
 Document = dict[str, Any]
 
 
@@ -120,9 +120,11 @@ def test_a_second_update_with_a_refresh_changes_nothing(stack: RegistryStack) ->
 @pytest.mark.usefixtures("with_all_rights")
 def test_secrets_are_rotated_and_the_controller_is_changed(stack: RegistryStack) -> None:
     former = stack.access_key()
-    stack.up(**CHANGED)
+    stack.up(**ROTATED, controller="ReplicationController")
     assert stack.access_key() != former
     assert stack.sandbox.get("deployments", "--namespace", stack.name)["items"] == []
+    stack.up(**ROTATED)
+    assert stack.sandbox.get("replicationcontrollers", "--namespace", stack.name)["items"] == []
 
 
 def without_action(action: str) -> Callable[[Document, list[Document]], None]:
@@ -173,7 +175,7 @@ def test_with_fewer_rights_it_is_refused(
     take(*fewer)
     with_all_rights.may(*fewer)
     with pytest.raises(automation.CommandError, match=refusal):
-        stack.up(**(CHANGED | settings))
+        stack.up(**(ROTATED | settings))
 
 
 @pytest.mark.usefixtures("with_all_rights")
