@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ from moto.acm.models import AWSCertificateManagerBackend
 
 from sandbox.plugins import lay_plugins
 from sandbox.tools.build import Toolchain, toolchain
+from tests.descendants import descendants
 from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:
@@ -342,8 +344,16 @@ def waiting(stack: Stack, looks: list[str]) -> subprocess.Popen[str]:
 
 
 def plugin_of(engine: subprocess.Popen[str]) -> psutil.Process:
-    children = psutil.Process(engine.pid).children(recursive=True)
-    return next(child for child in children if "pulumi-resource-aws" in " ".join(child.cmdline()))
+    (plugin,) = descendants(psutil.Process(engine.pid), lambda one: "pulumi-resource-aws" in " ".join(one.cmdline()))
+    return plugin
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether it has, although nobody may have waited for it, its parent being dead."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def test_an_interrupted_update_ends_at_once(waiting: subprocess.Popen[str]) -> None:
@@ -358,8 +368,8 @@ def test_the_plugin_ends_with_its_engine(waiting: subprocess.Popen[str]) -> None
     plugin = plugin_of(waiting)
     language_host = [child for child in psutil.Process(waiting.pid).children(recursive=True) if child != plugin]
     waiting.kill()
-    wait_for(lambda: not plugin.is_running() or plugin.status() == psutil.STATUS_ZOMBIE, "end of the plugin")
+    wait_for(lambda: has_ended(plugin), "end of the plugin")
     for process in language_host:  # the engine's own; they end by themselves too, but later
-        if process.is_running():
+        with suppress(psutil.NoSuchProcess):
             process.kill()
     waiting.communicate()

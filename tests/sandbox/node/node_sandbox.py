@@ -20,6 +20,7 @@ from sandbox.cluster.control_plane import Cluster
 from sandbox.layout import Account, Layout
 from sandbox.processes import running, start, stop, wait_until
 from sandbox.tools.build import Toolchain
+from tests.descendants import descendants
 from tests.waiting import PATIENCE_SECONDS
 
 PROJECT = Path(__file__).parents[3]
@@ -94,7 +95,7 @@ class NodeSandbox:
         return psutil.Process(process.pid)
 
     def kubelet(self) -> psutil.Process:
-        (found,) = [one for one in self.node_process().children() if one.name() == "kubelet"]
+        (found,) = descendants(self.node_process(), lambda one: one.name() == "kubelet")
         return found
 
     def volume(self, pod: dict[str, Any], kind: str, name: str) -> Path:

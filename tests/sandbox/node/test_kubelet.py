@@ -11,11 +11,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from sandbox.node.directories import NodeDirectories
 from sandbox.node.runtime.cgroups import Cgroups
+from tests.descendants import descendants
 from tests.end_to_end.images import push_program
 from tests.sandbox.node.node_sandbox import PROJECT, NodeSandbox, answers, pod, registry
 from tests.sandbox.node.served_registry import ALICE, Registry
@@ -262,7 +262,7 @@ def test_an_image_is_pulled_once_the_secret_is_right_and_its_pod_has_a_token_for
 def test_a_container_sees_its_own_processes_only(sandbox: NodeSandbox) -> None:
     sandbox.apply(pod("alone", registry()))
     sandbox.await_ready("alone", 1)
-    registries = [one for one in sandbox.node_process().children(recursive=True) if one.name() == "registry"]
+    registries = descendants(sandbox.node_process(), lambda one: one.name() == "registry")
     seen = [
         {name.name for name in Path(f"/proc/{one.pid}/root/proc").iterdir() if name.name.isdigit()}
         for one in registries
@@ -276,7 +276,7 @@ def what_is_left(sandbox: NodeSandbox) -> dict[str, Any]:
     """All that pods make: processes, mounts, namespaces and devices, files."""
     node, kubelet = sandbox.node_process(), sandbox.kubelet()
     return {
-        "processes": children(node),
+        "processes": {one.pid for one in node.children(recursive=True)},
         "mounts": {*mounts(node.pid), *mounts(kubelet.pid)},
         "namespaces": sum("net:[" in target for target in open_files(node.pid)),
         "devices": Path(f"/proc/{kubelet.pid}/net/dev").read_text().count("veth"),
@@ -285,12 +285,6 @@ def what_is_left(sandbox: NodeSandbox) -> dict[str, Any]:
         "logs": names(sandbox.layout.container_logs),
         "cgroups": set(cgroups(sandbox).present()),
     }
-
-
-def children(process: psutil.Process) -> set[int]:
-    while True:
-        with suppress(psutil.NoSuchProcess):  # ended meanwhile
-            return {one.pid for one in process.children(recursive=True)}
 
 
 def names(directory: Path) -> set[str]:
