@@ -18,6 +18,7 @@ import pytest
 from moto.acm.models import AWSCertificateManagerBackend
 
 from sandbox.plugins import lay_plugins
+from sandbox.processes import Process
 from sandbox.tools.build import Toolchain, toolchain
 from tests.descendants import descendants
 from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, wait_for
@@ -348,14 +349,6 @@ def plugin_of(engine: subprocess.Popen[str]) -> psutil.Process:
     return plugin
 
 
-def has_ended(process: psutil.Process) -> bool:
-    """Whether it has, although nobody may have waited for it, its parent being dead."""
-    try:
-        return process.status() == psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return True
-
-
 def test_an_interrupted_update_ends_at_once(waiting: subprocess.Popen[str]) -> None:
     plugin = plugin_of(waiting)
     waiting.send_signal(signal.SIGINT)
@@ -367,8 +360,9 @@ def test_an_interrupted_update_ends_at_once(waiting: subprocess.Popen[str]) -> N
 def test_the_plugin_ends_with_its_engine(waiting: subprocess.Popen[str]) -> None:
     plugin = plugin_of(waiting)
     language_host = [child for child in psutil.Process(waiting.pid).children(recursive=True) if child != plugin]
+    recorded = Process("plugin", plugin.pid, plugin.create_time())  # nobody may wait for it, its parent being dead
     waiting.kill()
-    wait_for(lambda: has_ended(plugin), "end of the plugin")
+    wait_for(lambda: recorded.find() is None, "end of the plugin")
     for process in language_host:  # the engine's own; they end by themselves too, but later
         with suppress(psutil.NoSuchProcess):
             process.kill()
