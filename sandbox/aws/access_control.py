@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -17,55 +17,24 @@ from flask import request as current_request
 from moto.iam import access_control as moto_iam
 from moto.iam.access_control import AssumedRoleAccessKey, IAMRequestBase, IAMUserAccessKey
 from moto.iam.models import Policy
-from moto.kms.models import kms_backends
+from moto.route53.models import route53_backends
 from moto.s3 import responses as moto_s3
-from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from moto.utilities.utils import get_partition
 
 from sandbox.aws.iam_policy import Access, Decision, UnsupportedPolicyError, evaluate
+from sandbox.aws.role_sessions import check_session, find_role, session_of
+from sandbox.aws.s3_actions import S3_ACTIONS
+from sandbox.aws.s3_encryption import SSE, SSE_KEY, effective_encryption, resolve_key
 
 log = logging.getLogger(__name__)
 
 _create_any_access_key = moto_iam.create_access_key
 
-SSE = "x-amz-server-side-encryption"
-SSE_KEY = "x-amz-server-side-encryption-aws-kms-key-id"
 SSE_CUSTOMER = "x-amz-server-side-encryption-customer-algorithm"
 
-S3_ACTIONS = {
-    "BUCKET": {
-        "HEAD": {"DEFAULT": "ListBucket"},
-        "GET": {
-            "encryption": "GetEncryptionConfiguration",
-            "object-lock": "GetBucketObjectLockConfiguration",
-            "ownershipControls": "GetBucketOwnershipControls",
-            "publicAccessBlock": "GetBucketPublicAccessBlock",
-            "replication": "GetReplicationConfiguration",
-        },
-        "PUT": {
-            "encryption": "PutEncryptionConfiguration",
-            "object-lock": "PutBucketObjectLockConfiguration",
-            "ownershipControls": "PutBucketOwnershipControls",
-            "publicAccessBlock": "PutBucketPublicAccessBlock",
-            "replication": "PutReplicationConfiguration",
-        },
-        "DELETE": {
-            "encryption": "PutEncryptionConfiguration",
-            "ownershipControls": "PutBucketOwnershipControls",
-            "publicAccessBlock": "PutBucketPublicAccessBlock",
-            "replication": "PutReplicationConfiguration",
-        },
-    },
-    "KEY": {
-        "HEAD": {"versionId": "GetObjectVersion"},
-        "GET": {"attributes": "GetObjectAttributes"},
-        "DELETE": {"tagging": "DeleteObjectTagging"},
-    },
-}
-"""IAM actions of S3 requests that moto has wrong or lacks (it calls HEAD of a bucket `s3:HeadBucket`, which does not
-exist, and PUT of a bucket's encryption `s3:CreateBucket`): kind, method, query parameter.
-https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"""
+_ASSUMING_KEYS = {"sts:externalid": "ExternalId", "sts:rolesessionname": "RoleSessionName"}
+"""The condition keys of AssumeRole, and the parameters that they are of."""
 
 
 def enforce() -> None:
@@ -86,12 +55,14 @@ def _leave_it_to_check_action_permitted(self: FakeBucket, action: str, resource:
 def _create_access_key(
     account_id: str, partition: str, access_key_id: str, headers: dict[str, str]
 ) -> IAMUserAccessKey | AssumedRoleAccessKey:
-    """moto lets an access key that was made inactive go on working; AWS refuses it."""
+    """moto lets an access key that was made inactive go on working, and a session that has ended; AWS refuses them."""
     key = _create_any_access_key(account_id, partition, access_key_id, headers)
     if isinstance(key, IAMUserAccessKey):
         keys = key.backend.get_user(key._owner_user_name).access_keys
         if any(each.access_key_id == access_key_id and each.status != "Active" for each in keys):
             raise moto_iam.CreateAccessKeyFailure(reason="InvalidId")
+    else:
+        check_session(key)
     return key
 
 
@@ -102,30 +73,81 @@ def _check_action_permitted(self: IAMRequestBase, resource: str) -> None:
     """
     if self._action == "sts:GetCallerIdentity":  # always allowed, as in AWS
         return
+    if self._action == "sts:AssumeRole":
+        if not _judged(self, lambda: _may_assume(self, resource)):
+            self._raise_access_denied()
+        return
+    if self._service == "route53" and _is_zone_of_another_account(self):
+        self._raise_access_denied()
     if self._service == "s3":
         needed = _s3_accesses(self, resource)
     else:
         needed = [_access(self, self._action, _resource(self) if resource == "*" else resource)]
     for access in needed:
-        try:
-            permitted = _permits(self, access)
-        except UnsupportedPolicyError as unsupported:
-            log.error("%s on %s is denied: %s", access.action, access.resource, unsupported)
-            permitted = False
-        if not permitted:
+        if not _judged(self, lambda access=access: _permits(self, access)):
             self._raise_access_denied()
-    if self._is_assuming_role_operation(resource) and not self._check_role_trust_relationship(resource):
-        self._raise_access_denied()
 
 
-def _permits(request: IAMRequestBase, access: Access) -> bool:
-    """Whether one of the policies that apply, the bucket's among them, allows `access` and none denies it."""
-    documents: list[str | bytes] = [_document(policy) for policy in request._access_key.collect_policies()]
-    bucket = _bucket(request, access.resource.split(":::")[-1].split("/")[0]) if ":s3:::" in access.resource else None
+def _judged(request: IAMRequestBase, judgement: Callable[[], bool]) -> bool:
+    """What `judgement` says; no, if it meets a policy that is not known."""
+    try:
+        return judgement()
+    except UnsupportedPolicyError as unsupported:
+        log.error("%s of %s is denied: %s", request._action, request._access_key.arn, unsupported)
+        return False
+
+
+def _may_assume(request: IAMRequestBase, role_arn: str) -> bool:
+    """Whether the role's trust policy and the policies of the caller let the caller assume the role.
+
+    moto asks for no trust in other accounts. A trust policy that names the caller suffices within an account; where
+    it names the caller's account, and from another account always, the caller's own policies must allow it too.
+    https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html, "Permissions"
+    """
+    role = find_role(role_arn)
+    if role is None:
+        return False
+    given = {key: request._data.get(name, [None])[0] for key, name in _ASSUMING_KEYS.items()}
+    access = _access(request, request._action, role_arn, **given, **{"aws:resourceaccount": role.account_id})
+    trust = role.assume_role_policy_document
+    if evaluate(trust, access, accounts_as_principals=True) is not Decision.ALLOWED:
+        return False
+    named = role.account_id == request.account_id and evaluate(trust, access) is Decision.ALLOWED
+    return _permits(request, access, allowed_otherwise=named)
+
+
+def _is_zone_of_another_account(request: IAMRequestBase) -> bool:
+    """Whether a request of Route53 is about a hosted zone that is there, but not in the caller's account.
+
+    moto does not find it; Route53 answers AccessDenied, whatever the caller's policies allow.
+    """
+    found = re.search(r"/(?:hostedzone|tags/hostedzone)/([A-Z0-9]+)", request._path)
+    owners = [
+        account for account, backend in list(route53_backends.items()) if found and found[1] in backend["aws"].zones
+    ]
+    return bool(owners) and request.account_id not in owners
+
+
+def _permits(request: IAMRequestBase, access: Access, *, allowed_otherwise: bool = False) -> bool:
+    """Whether one of the policies that apply, the bucket's among them, allows `access` and none denies it.
+
+    A session may have a policy of its own: what it does not allow, the role's policies cannot give. The buckets of
+    another account, which moto opens to all, are open to none here, whatever their policies say.
+    """
+    key = request._access_key
+    documents: list[str | bytes] = [_document(policy) for policy in key.collect_policies()]
+    name = access.resource.split(":::")[-1].split("/")[0] if ":s3:::" in access.resource else ""
+    _, owner = s3_backends.bucket_accounts.get(name, ("aws", request.account_id))
+    if owner != request.account_id and access.action != "s3:CreateBucket":  # which is told that the name is taken
+        return False
+    bucket = _bucket(request, name)
     if bucket and bucket.policy:
         documents.append(bucket.policy)
     decisions = {evaluate(document, access) for document in documents}
-    return Decision.ALLOWED in decisions and Decision.DENIED not in decisions
+    session_policy = session_of(key).policy if isinstance(key, AssumedRoleAccessKey) else None
+    if session_policy and evaluate(session_policy, access) is not Decision.ALLOWED:
+        return False
+    return (allowed_otherwise or Decision.ALLOWED in decisions) and Decision.DENIED not in decisions
 
 
 def _document(policy: Any) -> str:
@@ -258,33 +280,3 @@ def _kms_accesses(
             "kms:encryptioncontext:aws:s3:arn": encryption_context,
         }
         yield _access(request, action, key_arn, **context)
-
-
-def effective_encryption(bucket: FakeBucket, headers: Any, region: str) -> tuple[str, str | None]:
-    """The encryption of an object made in `bucket` by a request with `headers`: SSE algorithm and KMS key's ARN.
-
-    Raises S3ClientError if the key does not exist or is disabled.
-    """
-    default = bucket.encryption["Rule"]["ApplyServerSideEncryptionByDefault"]  # pyright: ignore[reportOptionalSubscript]
-    algorithm = headers.get(SSE) or default["SSEAlgorithm"]
-    if algorithm != "aws:kms":
-        return algorithm, None
-    key_id = headers.get(SSE_KEY) or (default.get("KMSMasterKeyID") if not headers.get(SSE) else None)
-    return algorithm, resolve_key(key_id, bucket.account_id, region)
-
-
-def resolve_key(key_id: str | None, account: str, region: str) -> str | None:
-    """The ARN of the KMS key that `key_id` (id, ARN, alias or alias's ARN) names; None for None.
-
-    Raises S3ClientError as S3 answers: `KMS.NotFoundException`, or `KMS.DisabledException`.
-    """
-    if not key_id:
-        return None
-    backend = kms_backends[account][region]
-    alias = backend.get_alias_name(key_id)
-    key = backend.keys.get(backend.get_key_id_from_alias(alias) or backend.get_key_id(key_id))
-    if key is None:
-        raise S3ClientError("KMS.NotFoundException", f"Key '{key_id}' does not exist")
-    if key.key_state != "Enabled":
-        raise S3ClientError("KMS.DisabledException", f"{key.arn} is {key.key_state}.")
-    return key.arn

@@ -25,6 +25,8 @@ KNOWN_KEYS = frozenset(
         "s3:x-amz-server-side-encryption-customer-algorithm",
         "kms:encryptioncontext:aws:s3:arn",
         "kms:viaservice",
+        "sts:externalid",
+        "sts:rolesessionname",
     }
 )
 """The condition keys, in lower case, that the sandbox gives values to (or rightly leaves out of a request)."""
@@ -58,15 +60,22 @@ class Access:
     """Condition keys in lower case with their values; a key that the request does not have is left out."""
 
 
-def evaluate(document: str | bytes | Mapping[str, Any], access: Access) -> Decision:
+def evaluate(
+    document: str | bytes | Mapping[str, Any], access: Access, *, accounts_as_principals: bool = False
+) -> Decision:
     """Say what `document` (a policy as JSON or parsed) decides of `access`: a denial wins over any permission.
+
+    An account as principal of a permission leaves it to its identities' policies; with `accounts_as_principals` such a
+    permission counts, and the caller of this looks at those policies.
 
     Raises UnsupportedPolicyError if a statement that concerns `access` has an element, operator, key or policy
     variable that is not known here.
     """
     decision = Decision.SILENT
     for statement in _statements(document):
-        if _concerns(statement, access) and _conditions_hold(statement.get("Condition", {}), access.context):
+        if _concerns(statement, access, accounts_as_principals) and _conditions_hold(
+            statement.get("Condition", {}), access.context
+        ):
             if statement["Effect"] == "Deny":
                 return Decision.DENIED
             decision = Decision.ALLOWED
@@ -90,7 +99,7 @@ def _statements(document: str | bytes | Mapping[str, Any]) -> Iterator[Mapping[s
         yield statement
 
 
-def _concerns(statement: Mapping[str, Any], access: Access) -> bool:
+def _concerns(statement: Mapping[str, Any], access: Access, accounts_as_principals: bool) -> bool:
     """Whether the statement is about the action, the resource and the caller of `access`."""
 
     def named(element: str, value: str, *, ignore_case: bool = False) -> bool:
@@ -102,11 +111,11 @@ def _concerns(statement: Mapping[str, Any], access: Access) -> bool:
     return (
         named("Action", access.action, ignore_case=True)
         and named("Resource", access.resource)
-        and _is_principal(statement, access)
+        and _is_principal(statement, access, accounts_as_principals)
     )
 
 
-def _is_principal(statement: Mapping[str, Any], access: Access) -> bool:
+def _is_principal(statement: Mapping[str, Any], access: Access, accounts_as_principals: bool) -> bool:
     principal = statement.get("Principal")
     if principal is None or principal == "*":  # None: an identity's policy, which is about that identity
         return True
@@ -116,8 +125,8 @@ def _is_principal(statement: Mapping[str, Any], access: Access) -> bool:
     for name in _list(principal.get("AWS", [])):
         if name == "*" or name in access.principals:
             return True
-        # An account as principal of a permission only lets its identities' policies decide; a denial hits all of it.
-        if name in everyone_of_account and statement["Effect"] == "Deny":
+        # A denial of an account hits all of it.
+        if name in everyone_of_account and (accounts_as_principals or statement["Effect"] == "Deny"):
             return True
     return False
 

@@ -17,6 +17,8 @@ from moto.iam.models import get_account_id_from
 from moto.utilities.utils import get_partition
 from werkzeug.wrappers import Response
 
+from sandbox.aws.role_sessions import EXPIRED
+
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -46,6 +48,14 @@ class Refusal(Exception):  # noqa: N818 (an answer, not a fault)
         else:
             body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{error}</Error>'
         return Response(body, self.status, mimetype="application/xml")
+
+
+_REFUSED_KEYS = {
+    "InvalidId": (403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+    "InvalidToken": (400, "InvalidToken", "The provided token is malformed or otherwise invalid."),
+    EXPIRED: (400, EXPIRED, "The provided token has expired."),
+}
+"""What S3 answers (status, code, message), by the reason for which moto makes no key of what was given."""
 
 
 class Signatures:
@@ -88,10 +98,8 @@ def sign_by_header(environ: WSGIEnvironment) -> None:
     headers = {"X-Amz-Security-Token": given["X-Amz-Security-Token"]} if "X-Amz-Security-Token" in given else {}
     try:
         key = moto_iam.create_access_key(account, get_partition(region), key_id, headers)
-    except moto_iam.CreateAccessKeyFailure:
-        raise Refusal(
-            403, "InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."
-        ) from None
+    except moto_iam.CreateAccessKeyFailure as failure:
+        raise Refusal(*_REFUSED_KEYS[failure.reason]) from None
     credentials = key.create_credentials()
 
     unsigned = [(name, value) for name, value in query if name != "X-Amz-Signature"]

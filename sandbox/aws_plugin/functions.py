@@ -8,43 +8,11 @@ from typing import Any, Final
 import botocore.session
 
 from sandbox.aws_plugin.errors import PluginError, doing
+from sandbox.aws_plugin.load_balancer_zones import get_classic_zone_id, get_load_balancer_zone_id
 from sandbox.aws_plugin.lookups import get_bucket, get_key, get_records
 from sandbox.aws_plugin.session import Aws
 from sandbox.aws_plugin.shapes import tag_map
 from sandbox.aws_plugin.values import Properties
-
-# Hosted zone ids of load balancers by region. Source: AWS General Reference, "Elastic Load Balancing endpoints and
-# quotas" (docs.aws.amazon.com/general/latest/gr/elb.html): one column for Application and Classic Load Balancers, one
-# for Network Load Balancers.
-CLASSIC_AND_APPLICATION_ZONES: Final[Mapping[str, str]] = {
-    "ap-northeast-1": "Z14GRHDCWA56QT",
-    "ap-south-1": "ZP97RAFLXTNZK",
-    "ap-southeast-1": "Z1LMS91P8CMLE5",
-    "ap-southeast-2": "Z1GM3OXH4ZPM65",
-    "eu-central-1": "Z215JYRZR1TBD5",
-    "eu-north-1": "Z23TAZ6LKFMNIO",
-    "eu-west-1": "Z32O12XQLNTSW2",
-    "eu-west-2": "ZHURV8PSTC4K8",
-    "eu-west-3": "Z3Q77PNBQS71R4",
-    "us-east-1": "Z35SXDOTRQ7X7K",
-    "us-east-2": "Z3AADJGX6KTTL2",
-    "us-west-1": "Z368ELLRRE2KJ0",
-    "us-west-2": "Z1H1FL5HABSF5",
-}
-NETWORK_ZONES: Final[Mapping[str, str]] = {
-    "ap-northeast-1": "Z31USIVHYNEOWT",
-    "ap-south-1": "ZVDDRBQ08TROA",
-    "ap-southeast-2": "ZCT6FZBF4DROD",
-    "eu-central-1": "Z3F0SRJ5LGBH90",
-    "eu-north-1": "Z1UDT6IFJ4EJM",
-    "eu-west-1": "Z2IFOLAFXWLO4F",
-    "eu-west-2": "ZD4D7Y8KGAS4G",
-    "eu-west-3": "Z1CMS0P5QUZ6D5",
-    "us-east-1": "Z26RNL4JYFTOTI",
-    "us-east-2": "ZLMOA37VPKANP",
-    "us-west-1": "Z24FKFUX50B4VW",
-    "us-west-2": "Z18D5FSROUN65G",
-}
 
 
 def get_zone(aws: Aws, args: Properties) -> Properties:
@@ -88,27 +56,11 @@ def get_zone(aws: Aws, args: Properties) -> Properties:
     }
 
 
-def get_classic_zone_id(aws: Aws, args: Properties) -> Properties:
-    """`aws:elb/getHostedZoneId:getHostedZoneId`: the zone in which classic load balancers of a region have names."""
-    region = args.get("region") or _region(aws)
-    return {"id": _zone_of_region(CLASSIC_AND_APPLICATION_ZONES, region, "classic"), "region": region}
-
-
-def get_load_balancer_zone_id(aws: Aws, args: Properties) -> Properties:
-    """`aws:lb/getHostedZoneId:getHostedZoneId`: the same for application (the default) and network ones."""
-    region = args.get("region") or _region(aws)
-    kind = args.get("loadBalancerType") or "application"
-    if kind not in ("application", "network"):
-        raise PluginError(f"getHostedZoneId: loadBalancerType must be application or network, not {kind!r}")
-    table = NETWORK_ZONES if kind == "network" else CLASSIC_AND_APPLICATION_ZONES
-    return {"id": _zone_of_region(table, region, kind), "loadBalancerType": kind, "region": region}
-
-
 def get_region(aws: Aws, args: Properties) -> Properties:
     """`aws:index/getRegion:getRegion`: the provider's region, or the one named by `region` or `name`."""
     if args.get("endpoint"):
         raise PluginError("getRegion: the sandbox's stand-in finds a region by 'region' only, not by 'endpoint'")
-    region = args.get("region") or args.get("name") or _region(aws)
+    region = args.get("region") or args.get("name") or aws.known_region()
     partition = _partition_of(region)
     return {
         "description": partition["regions"][region]["description"],
@@ -129,7 +81,7 @@ def get_caller_identity(aws: Aws, args: Properties) -> Properties:
 
 def get_partition(aws: Aws, args: Properties) -> Properties:
     """`aws:index/getPartition:getPartition`: the partition of the provider's region."""
-    data = _partition_of(_region(aws))
+    data = _partition_of(aws.known_region())
     name, suffix = data["partition"], data["dnsSuffix"]
     reverse = ".".join(reversed(suffix.split(".")))
     return {"dnsSuffix": suffix, "id": name, "partition": name, "reverseDnsPrefix": reverse}
@@ -148,26 +100,12 @@ FUNCTIONS: Final[Mapping[str, Callable[[Aws, Properties], Properties]]] = {
 }
 
 
-def _region(aws: Aws) -> str:
-    """The provider's region; raises PluginError if it has none."""
-    return aws.client("sts").meta.region_name
-
-
 def _partition_of(region: str) -> Properties:
     """What botocore's table of endpoints says of the partition that has `region`; PluginError if none has."""
     for partition in botocore.session.get_session().get_data("endpoints")["partitions"]:
         if region in partition["regions"]:
             return partition
     raise PluginError(f"there is no AWS region {region!r}")
-
-
-def _zone_of_region(table: Mapping[str, str], region: str, kind: str) -> str:
-    if region not in table:
-        raise PluginError(
-            f"getHostedZoneId: unknown region {region!r} for {kind} load balancers; the sandbox's stand-in knows "
-            f"{', '.join(sorted(table))}"
-        )
-    return table[region]
 
 
 def _fits(route53: Any, zone: Properties, args: Properties) -> bool:

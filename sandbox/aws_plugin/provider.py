@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, TypeVar
 
 from pulumi.provider.experimental import provider as protocol
@@ -14,6 +14,7 @@ from pulumi.provider.experimental.property_value import PropertyValue
 from typing_extensions import override
 
 from sandbox.aws_plugin import acm, iam, kms, route53, s3, s3_configuration, s3_object
+from sandbox.aws_plugin.assume_roles import from_json, problems, roles_to_assume
 from sandbox.aws_plugin.errors import GoneError, InitializationError, PluginError, message_of, redact
 from sandbox.aws_plugin.functions import FUNCTIONS
 from sandbox.aws_plugin.planning import DEFAULTS, complete, existing_outputs, given_inputs, imported, planned
@@ -49,7 +50,7 @@ RESOURCES: Final[Mapping[str, type[Resource]]] = {
     )
 }
 
-_CONFIGURATION: Final = {"region", "defaultTags", "accessKey", "secretKey", "token", "allowedAccountIds"}
+_CONFIGURATION: Final = {"region", "defaultTags", "accessKey", "secretKey", "token", "allowedAccountIds", "assumeRoles"}
 _NO_EFFECT: Final = {
     # about real accounts and endpoints; the emulated one needs none of them
     "version", "skipCredentialsValidation", "skipMetadataApiCheck", "skipRegionValidation", "skipRequestingAccountId",
@@ -94,6 +95,8 @@ class AwsProvider(protocol.Provider):
             for name in request.new_inputs
             if name not in known
         ]
+        roles = from_json(plain_map(request.new_inputs).get("assumeRoles"))
+        failures += [protocol.CheckFailure(path, f"pulumi-aws provider: {reason}") for path, reason in problems(roles)]
         return protocol.CheckResponse(inputs=request.new_inputs, failures=failures)
 
     async def diff_config(self, request: protocol.DiffRequest) -> protocol.DiffResponse:
@@ -107,13 +110,13 @@ class AwsProvider(protocol.Provider):
     async def configure(self, request: protocol.ConfigureRequest) -> protocol.ConfigureResponse:
         args = {name: value for name, value in plain_map(request.args).items() if not isinstance(value, Unknown)}
         keys = {"accessKey": "aws_access_key_id", "secretKey": "aws_secret_access_key", "token": "aws_session_token"}
-        tags = args.get("defaultTags") or {}
-        tags = json.loads(tags) if isinstance(tags, str) else tags  # provider inputs that are no text come as JSON
+        tags = from_json(args.get("defaultTags")) or {}
         region = args.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
         credentials = {boto_name: args[name] for name, boto_name in keys.items() if args.get(name)}
         self.aws = Aws(region, tags.get("tags") or {}, credentials)
-        if allowed := args.get("allowedAccountIds"):
-            allowed = json.loads(allowed) if isinstance(allowed, str) else allowed
+        for role in roles_to_assume(from_json(args.get("assumeRoles"))):  # one by the other's rights
+            await self._in_thread(partial(self.aws.assume, role))
+        if allowed := from_json(args.get("allowedAccountIds")):
             account = await self._in_thread(self.aws.account)
             if account not in allowed:
                 raise PluginError(f"AWS account ID not allowed: {account}")

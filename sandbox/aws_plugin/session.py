@@ -10,6 +10,8 @@ from typing import Any
 
 import boto3
 
+from sandbox.assumed_role import assumed_role
+from sandbox.aws_plugin.assume_roles import RoleToAssume
 from sandbox.aws_plugin.errors import PluginError, doing
 
 
@@ -39,6 +41,33 @@ class Aws:
 
         Raises PluginError if neither region nor endpoint is known.
         """
+        region = self.known_region(region)
+        with self._lock:  # making a client is not thread-safe, using one is
+            if (service, region) not in self._clients:
+                self._clients[service, region] = self._session.client(service, region_name=region)
+            return self._clients[service, region]
+
+    def assume(self, role: RoleToAssume) -> None:
+        """From now on act as `role`, which the present credentials assume now, and again before the session ends.
+
+        Raises PluginError in the real provider's words.
+        """
+        region = self.known_region()
+        try:
+            with doing("Error", "STS"):
+                self._session = assumed_role(self._session, role.arn, role.arguments, region_name=region)
+        except PluginError as error:
+            raise PluginError(
+                f"unable to validate AWS credentials.\nDetails: IAM Role ({role.arn}) cannot be assumed.\n\n"
+                "There are a number of possible causes of this - the most common are:\n"
+                "  * The credentials used in order to assume the role are invalid\n"
+                "  * The credentials do not have appropriate permission to assume the role\n"
+                f"  * The role ARN is not valid\n\n{error}"
+            ) from error
+        self._clients.clear()
+
+    def known_region(self, region: str = "") -> str:
+        """`region`, else the provider's. Raises PluginError if neither it nor the endpoint is known."""
         region = region or self.region
         if not region:
             raise PluginError("no AWS region is set; run `pulumi config set aws:region us-east-1` or set AWS_REGION")
@@ -47,10 +76,7 @@ class Aws:
                 "AWS_ENDPOINT_URL is not set: the sandbox's stand-in for pulumi-aws never calls AWS itself; "
                 "set it to the sandbox's emulated AWS, or install the real plugin"
             )
-        with self._lock:  # making a client is not thread-safe, using one is
-            if (service, region) not in self._clients:
-                self._clients[service, region] = self._session.client(service, region_name=region)
-            return self._clients[service, region]
+        return region
 
     def account(self) -> str:
         """The id of the account that the credentials are of. Raises PluginError."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,12 +13,10 @@ import pytest
 import yaml
 
 from sandbox.cluster.control_plane import Cluster
-from sandbox.layout import Layout
+from sandbox.layout import MEMBER_ADMINISTRATOR, Layout
 from sandbox.processes import stop
 from tests import networks
 from tests.end_to_end.registry_stack import RegistryStack
-
-OTHER_ACCOUNT = "222222222222"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -58,8 +58,12 @@ def without_the_stacks(kubeconfig: Path) -> Path:
 
 @pytest.fixture
 def anothers_credentials(stack: RegistryStack) -> dict[str, str]:
-    """The environment with credentials of another account."""
-    role = f"arn:aws:iam::{OTHER_ACCOUNT}:role/somebody"
+    """The environment with credentials of another account of the organization."""
+    organizations = stack.sandbox.aws("organizations")
+    with contextlib.suppress(organizations.exceptions.AlreadyInOrganizationException):
+        organizations.create_organization(FeatureSet="ALL")
+    made = organizations.create_account(AccountName="other", Email="aws@other.test")["CreateAccountStatus"]
+    role = f"arn:aws:iam::{made['AccountId']}:role/{MEMBER_ADMINISTRATOR}"
     key = stack.sandbox.aws("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
     return {
         "AWS_ACCESS_KEY_ID": key["AccessKeyId"],
@@ -132,9 +136,9 @@ def test_another_accounts_credentials_are_refused(
     stack: RegistryStack, anothers_credentials: dict[str, str], command: str
 ) -> None:
     printed = refused(stack, command, "--yes", "--skip-preview", **anothers_credentials)
-    assert f"AWS account ID not allowed: {OTHER_ACCOUNT}" in printed or (
-        f"must hold the account of the AWS credentials, {OTHER_ACCOUNT}" in printed
-    )
+    refusal = r"AWS account ID not allowed: |must hold the account of the AWS credentials, "
+    (account,) = set(re.findall(rf"(?:{refusal})(\d{{12}})", printed))
+    assert account == stack.sandbox.aws("organizations").list_accounts()["Accounts"][-1]["Id"]
 
 
 @pytest.mark.parametrize("command", ["up", "preview"])

@@ -18,7 +18,7 @@ def issue_certificates_once_their_domain_is_proven() -> None:
     """moto calls every requested certificate ISSUED after a while.
 
     ACM issues one that is validated by DNS when the CNAME record of each of its names is found; here, in a public
-    hosted zone of the account. https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
+    hosted zone, whichever account has it. https://docs.aws.amazon.com/acm/latest/userguide/dns-validation.html
     """
 
     @instead_of(acm.CertBundle, "check")
@@ -29,10 +29,10 @@ def issue_certificates_once_their_domain_is_proven() -> None:
 
 
 def _is_proven(certificate: acm.CertBundle) -> bool:
-    account = certificate.arn.split(":")[4]
     found = {
         (record.name.rstrip(".").lower(), value.rstrip(".").lower())
-        for zone in route53_backends[account]["aws"].zones.values()
+        for account in list(route53_backends.values())
+        for zone in list(account["aws"].zones.values())
         if not zone.private_zone
         for record in zone.rrsets
         if record.type == "CNAME"

@@ -6,12 +6,14 @@ from typing import Any, NoReturn
 from xml.sax.saxutils import escape
 
 from moto.core.exceptions import JsonRESTError
-from moto.iam.access_control import IAMRequest, IAMRequestBase
+from moto.iam.access_control import IAMRequest, IAMRequestBase, S3IAMRequest
 from moto.iam.exceptions import DeleteConflictException
 from moto.iam.models import IAMBackend
+from moto.s3.exceptions import S3ClientError
 from werkzeug.exceptions import Forbidden
 
 from sandbox.aws.moto_corrections.replacing import instead_of
+from sandbox.aws.role_sessions import EXPIRED
 
 
 def sign_empty_bodies_as_empty() -> None:
@@ -49,6 +51,8 @@ def answer_refusals_in_the_services_protocol() -> None:
         if self._service == "ec2":
             original(self)
         message = f"User: {self._access_key.arn} is not authorized to perform: {self._action}"
+        if self._action == "sts:AssumeRole":
+            message += f" on resource: {self._data['RoleArn'][0]}"
         refuse(self, "AccessDeniedException", "AccessDenied", message)
 
     @instead_of(IAMRequest, "_raise_signature_does_not_match")
@@ -62,8 +66,17 @@ def answer_refusals_in_the_services_protocol() -> None:
     def _(original: Any, self: IAMRequest, reason: str) -> None:
         if self._service == "ec2":
             original(self, reason)
+        if reason == EXPIRED:
+            message = "The security token included in the request is expired"
+            refuse(self, "ExpiredTokenException", EXPIRED, message)
         message = "The security token included in the request is invalid."
         refuse(self, "UnrecognizedClientException", "InvalidClientTokenId", message)
+
+    @instead_of(S3IAMRequest, "_raise_invalid_access_key")
+    def _(original: Any, self: S3IAMRequest, reason: str) -> None:
+        if reason == EXPIRED:
+            raise S3ClientError(EXPIRED, "The provided token has expired.")
+        original(self, reason)
 
 
 def keep_users_that_have_access_keys() -> None:

@@ -11,8 +11,8 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import FakeBucket, FakeKey, FakeMultipart, S3Backend
 
 from sandbox.aws import iam_policy
-from sandbox.aws.access_control import SSE, SSE_KEY, effective_encryption
 from sandbox.aws.moto_corrections.replacing import instead_of
+from sandbox.aws.s3_encryption import SSE, SSE_KEY, effective_encryption
 
 _S3_MANAGED = {"Rule": {"ApplyServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}, "BucketKeyEnabled": False}}
 

@@ -112,6 +112,15 @@ def test_condition_operators_hold_as_in_aws(operator: str, expected: Any, actual
     assert (decision == Decision.ALLOWED) == holds
 
 
+@pytest.mark.parametrize("account", ["123456789012", "arn:aws:iam::123456789012:root"])
+def test_a_permission_of_the_callers_account_counts_where_it_is_asked_for(account: str) -> None:
+    policy = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": account}, "Action": "s3:*"}]}
+    other = {"Statement": [{"Effect": "Allow", "Principal": {"AWS": "210987654321"}, "Action": "s3:*"}]}
+    assert evaluate(policy, access()) == Decision.SILENT
+    assert evaluate(policy, access(), accounts_as_principals=True) == Decision.ALLOWED
+    assert evaluate(other, access(), accounts_as_principals=True) == Decision.SILENT
+
+
 def test_all_conditions_of_a_statement_must_hold() -> None:
     both = statement(Condition={"StringEquals": {SSE: "aws:kms"}, "Bool": {"AWS:SecureTransport": True}})
     assert decide(both, of=access(**{SSE: "aws:kms", "aws:securetransport": "true"})) == Decision.ALLOWED

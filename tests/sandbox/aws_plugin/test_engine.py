@@ -21,6 +21,7 @@ from sandbox.plugins import lay_plugins
 from sandbox.processes import Process
 from sandbox.tools.build import Toolchain, toolchain
 from tests.descendants import descendants
+from tests.end_to_end.zone_account import administrator_session, make_zone_account
 from tests.waiting import COMMAND_SECONDS, PATIENCE_SECONDS, wait_for
 
 if TYPE_CHECKING:
@@ -311,6 +312,52 @@ def test_an_explicit_provider_has_its_own_region_and_tags(stack: Stack, aws: Emu
     assert location == "eu-central-1"
     assert stack.preview() == {}
     stack("destroy", "--yes", "--skip-preview")
+
+
+NEXT_DOOR = """
+import pulumi
+import pulumi_aws as aws
+
+config = pulumi.Config()
+zone_account = None
+if role := config.get("role"):
+    zone_account = aws.Provider("zone", region="us-east-1", assume_roles=[
+        {"role_arn": role, "session_name": "registry-zone"}], allowed_account_ids=[config.require("account")])
+zone = aws.route53.get_zone(name=config.require("zone"), opts=pulumi.InvokeOptions(provider=zone_account))
+aws.route53.Record("alias", zone_id=zone.zone_id, name="registry." + zone.name, type="A", aliases=[
+    {"name": "lb-1.elb.us-east-1.amazonaws.com", "evaluate_target_health": False,
+     "zone_id": aws.lb.get_hosted_zone_id(load_balancer_type="network").id}],
+    opts=pulumi.ResourceOptions(provider=zone_account))
+pulumi.export("bucket", aws.s3.Bucket("data").bucket)
+pulumi.export("accounts", [aws.get_caller_identity().account_id,
+    aws.get_caller_identity(opts=pulumi.InvokeOptions(provider=zone_account)).account_id])
+"""
+
+
+def test_one_program_writes_to_two_accounts_by_a_provider_that_assumes_a_role(stack: Stack, aws: EmulatedAws) -> None:
+    administrator = administrator_session(aws.administrator.id, aws.administrator.secret)
+    other = make_zone_account(administrator, aws.url, f"z{uuid.uuid4().hex[:8]}.test")
+    stack.program(NEXT_DOOR)
+    settings = {"zone": other.domain, "account": other.id}
+    printed = stack("preview", *_settings(settings), fails=True)
+    assert "no matching Route 53 Hosted Zone found" in printed
+
+    settings["role"] = other.role_arn
+    assert stack.preview(**settings) == dict.fromkeys(("test-test", "zone", "alias", "data"), "create")
+    stack.up(**settings)
+    assert stack.outputs()["accounts"] == ["123456789012", other.id]
+    ((name, _),) = other.records()
+    assert name == f"registry.{other.domain}"
+    assert stack.outputs()["bucket"] in _buckets(aws)
+    assert stack.preview() == {}
+    stack("refresh", "--yes", "--skip-preview", "--expect-no-changes")
+
+    other.trust("arn:aws:iam::111111111111:root")
+    printed = stack("preview", fails=True)
+    assert f"IAM Role ({other.role_arn}) cannot be assumed." in printed
+    other.trust("123456789012")
+    stack("destroy", "--yes", "--skip-preview")
+    assert other.records() == {}
 
 
 @pytest.fixture

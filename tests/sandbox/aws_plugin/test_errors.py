@@ -94,10 +94,12 @@ class TestErrors(PluginTest):
             engine.create(USER)
 
     def test_an_unknown_provider_setting_is_refused(self, engine: Engine) -> None:
-        request = protocol.CheckRequest(urn("pulumi:providers:aws", "p"), {}, wrap_map({"assumeRoles": "[]"}), b"")
+        request = protocol.CheckRequest(
+            urn("pulumi:providers:aws", "p"), {}, wrap_map({"forbiddenAccountIds": "[]"}), b""
+        )
         failures = run(engine.provider.check_config(request)).failures
         assert failures
-        assert "'assumeRoles': the sandbox's stand-in does not implement it" in failures[0].reason
+        assert "'forbiddenAccountIds': the sandbox's stand-in does not implement it" in failures[0].reason
 
     def test_another_region_replaces_what_the_provider_made(self, engine: Engine) -> None:
         old, new = wrap_map({"region": "us-east-1"}), wrap_map({"region": "eu-west-1"})

@@ -10,6 +10,7 @@ from pulumi.provider.experimental import provider as protocol
 
 from sandbox.aws_plugin.errors import PluginError
 from sandbox.aws_plugin.functions import FUNCTIONS
+from sandbox.aws_plugin.load_balancer_zones import ZONES
 from sandbox.aws_plugin.planning import DEFAULTS
 from sandbox.aws_plugin.provider import RESOURCES
 from sandbox.aws_plugin.schema import function_schema
@@ -442,8 +443,18 @@ class TestFunctions(PluginTest):
         assert engine.invoke(other)["id"] == "Z35SXDOTRQ7X7K"
         assert engine.invoke(other, loadBalancerType="network")["id"] == "Z26RNL4JYFTOTI"
         assert engine.invoke(classic, region="eu-west-1")["id"] == "Z32O12XQLNTSW2"
-        with pytest.raises(PluginError, match=r"unknown region 'mars-1' for classic load balancers; .* us-east-1"):
+        assert engine.invoke(other, loadBalancerType="network", region="eu-west-1")["id"] == "Z2IFOLAFXWLO4F"
+        with pytest.raises(PluginError, match=r"^unsupported ELB hosted zone Region: mars-1$"):
             engine.invoke(classic, region="mars-1")
+        for kind in ("application", "network"):
+            with pytest.raises(PluginError, match=r"^unsupported AWS Region: mars-1$"):
+                engine.invoke(other, loadBalancerType=kind, region="mars-1")
+        with pytest.raises(PluginError, match=r'one of \["application" "network"\], got gateway'):
+            engine.invoke(other, loadBalancerType="gateway")
+
+    def test_network_load_balancers_have_zones_of_their_own_in_each_region(self) -> None:
+        classic, network = ({zones[kind] for zones in ZONES.values()} for kind in (0, 1))
+        assert (len(classic), len(network), classic & network) == (len(ZONES), len(ZONES), set())
 
     def test_region_partition_and_identity(self, engine: Engine, aws: EmulatedAws) -> None:
         assert engine.invoke("aws:index/getRegion:getRegion")["description"] == "US East (N. Virginia)"
