@@ -7,12 +7,14 @@ import itertools
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Protocol
 
 from kubernetes_asyncio import client, config, watch
 
-from sandbox.edge.load_balancers import UnreachableError
+from sandbox.edge.routes import Network, UnreachableError
+from sandbox.layout import Layout
 
 log = logging.getLogger("sandbox.edge")
 
@@ -34,6 +36,13 @@ class Endpoint:
     def __str__(self) -> str:
         """Return address:port."""
         return f"{self.address}:{self.port}"
+
+
+def loopback_of(endpoint: Endpoint, pod_network: Network) -> str:
+    """Return the loopback address that serves `endpoint`. Raises UnreachableError if it is none of the sandbox's."""
+    if ip_address(endpoint.address) not in pod_network:
+        raise UnreachableError(f"the endpoint {endpoint} is outside of the pods' {pod_network}")
+    return Layout.loopback_of(endpoint.address)
 
 
 class Endpoints(Protocol):

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import h11
 
-from sandbox.edge.load_balancers import Route
+from sandbox.edge.routes import Route
 
 HOP_BY_HOP = {
     b"connection",

@@ -1,29 +1,25 @@
 """The edge: what DNS and the load balancers' data path are elsewhere, as an HTTP proxy.
 
-A request's host name is resolved through Route53 to a load balancer (resolution.py), its listener's NodePort to ready
-endpoints (endpoints.py), and the request streamed to one of them (streaming.py). It connects to pods of this sandbox,
-and to its emulated AWS.
+A request's host name is resolved through Route53 to a load balancer (resolution.py), its listener to a target that
+gets connections (target_health.py), a NodePort to ready endpoints (endpoints.py), and the request streamed to one of
+them (upstreams.py, streaming.py). It connects to pods of this sandbox, and to its emulated AWS.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import logging
 import ssl
-import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import urlsplit
 
 import h11
 
-from sandbox.edge.endpoints import Endpoint, Endpoints
 from sandbox.edge.heads import Target, has_body, request_for_pod, target_of
-from sandbox.edge.load_balancers import Route, UnreachableError
+from sandbox.edge.request_log import Entry
 from sandbox.edge.resolution import Routes
+from sandbox.edge.routes import Route, UnreachableError
 from sandbox.edge.streaming import (
     CHUNK,
     BrokenError,
@@ -34,40 +30,15 @@ from sandbox.edge.streaming import (
     exchange,
     tunnel,
 )
+from sandbox.edge.upstreams import TRIES, Upstreams
 from sandbox.layout import Layout
 
-log = logging.getLogger("sandbox.edge")
-
-TRIES = 3
-"""Endpoints tried for one request, one after the other."""
-CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 60.0
 """How long a client's connection may wait for its first request: a classic load balancer's default."""
+NEVER_SECONDS = 127.0
+"""After this long a Linux client has no hope of an answer to its first packet (net.ipv4.tcp_syn_retries is 6)."""
 RESTARTABLE = {b"GET", b"HEAD"}
 """Requests that are repeated on another endpoint when the first broke before it answered anything."""
-
-
-@dataclass
-class Entry:
-    """A request's line in the log. It holds no query and no header, which may be secret."""
-
-    method: str
-    host: str = "-"
-    path: str = "-"
-    status: int | None = None
-    endpoint: Endpoint | None = None
-    note: str = ""
-    is_tunnel: bool = False
-    """Whether the requests inside have lines of their own."""
-    started: float = field(default_factory=time.monotonic)
-
-    def write(self) -> None:
-        """Write the line."""
-        if self.is_tunnel:
-            return
-        milliseconds = (time.monotonic() - self.started) * 1000
-        where = f"{self.method} {self.host} {self.path} {self.status or '-'} {self.endpoint or '-'}"
-        log.info("%s %.0f ms%s", where, milliseconds, self.note and f": {self.note}")
 
 
 class Edge:
@@ -77,31 +48,38 @@ class Edge:
         self,
         layout: Layout,
         resolve: Callable[[str, int], Route],
-        endpoints: Endpoints,
+        upstreams: Upstreams,
         server_context: Callable[..., ssl.SSLContext],
+        node_address: str,
     ) -> None:
-        """Serve the pods of `layout`.
+        """Serve what `upstreams` connects to, and the emulated AWS of `layout`.
 
         `resolve` returns the route to a host name's port; it blocks, and raises UnreachableError. `server_context`
-        makes the TLS context of a server with the DNS names given.
+        makes the TLS context of a server with the DNS names given. `node_address` is the node's, of `serve_node`.
         """
-        self._pod_network = ip_network(layout.pod_network)
         aws = urlsplit(layout.cloud_tls_url)
         self._aws = Target(aws.hostname or "", aws.port or 0)
         self._routes = Routes(resolve)
-        self._endpoints = endpoints
+        self._upstreams = upstreams
+        self._node_address = node_address
         self._server_context = server_context
         self._contexts: dict[tuple[tuple[str, ...], str], ssl.SSLContext] = {}
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a client until it, or an error, ends the connection."""
-        client = Stream(reader, writer, h11.SERVER)
+        await self._serve_client(Stream(reader, writer, h11.SERVER))
+
+    async def serve_node(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve the node as a client, which has the node's address."""
+        await self._serve_client(Stream(reader, writer, h11.SERVER, self._node_address))
+
+    async def _serve_client(self, client: Stream) -> None:
         try:
             await self._serve(client, None)
         except (BrokenError, OSError, TimeoutError):
             client.abort()
         finally:
-            writer.close()
+            client.writer.close()
 
     async def _serve(self, client: Stream, tunnelled: Target | None) -> None:
         """Answer the requests of `client`, all of them for `tunnelled` if it came by CONNECT."""
@@ -172,7 +150,7 @@ class Edge:
     async def _pass_on(self, client: Stream, message: h11.Request, route: Route, entry: Entry) -> None:
         """Pass `message` to an endpoint, or to the next while nothing has come of it."""
         for attempt in itertools.count(1):
-            async with self._upstream(client, route, entry) as upstream:
+            async with self._upstreams.connected(client, route, entry) as upstream:
                 try:
                     entry.status = await exchange(message, client, upstream)
                     return
@@ -181,48 +159,24 @@ class Edge:
                     if upstream.received or not restartable or attempt == TRIES:
                         raise
 
-    @asynccontextmanager
-    async def _upstream(self, client: Stream, route: Route, entry: Entry) -> AsyncIterator[Stream]:
-        """Connect to an endpoint of `route`; watch over bytes coming and going. Raises TimeoutError if none do."""
-        upstream = await self._connected(route, entry)
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(route.idle_seconds) as timeout:
-
-                def postpone() -> None:
-                    with suppress(RuntimeError):  # it has expired
-                        timeout.reschedule(loop.time() + route.idle_seconds)
-
-                client.on_bytes = upstream.on_bytes = postpone
-                yield upstream
-        except BaseException:
-            upstream.abort()
-            raise
-        finally:
-            client.on_bytes = lambda: None
-            upstream.writer.close()
-
-    async def _connected(self, route: Route, entry: Entry) -> Stream:
-        """Connect to the next endpoint that takes the connection. Raises UnreachableError if none does."""
-        endpoints = self._endpoints.behind(route.instance_port)[:TRIES]
-        for entry.endpoint in endpoints:
-            if ip_address(entry.endpoint.address) not in self._pod_network:
-                raise UnreachableError(f"the endpoint {entry.endpoint} is outside of the pods' {self._pod_network}")
-            try:
-                async with asyncio.timeout(CONNECT_SECONDS):
-                    address = Layout.loopback_of(entry.endpoint.address)
-                    reader, writer = await asyncio.open_connection(address, entry.endpoint.port, limit=CHUNK)
-                return Stream(reader, writer, h11.CLIENT)
-            except (OSError, TimeoutError):
-                continue
-        tried = ", ".join(map(str, endpoints))
-        raise UnreachableError(f"no connection to the ready endpoints {tried}: see the pods' logs")
-
     async def _route(self, client: Stream, target: Target) -> Route:
-        """Return the route to `target`. A client that no security group admits gets no answer: BrokenError."""
+        """Return the route to `target`. Raises BrokenError for a client that gets no answer.
+
+        That is one that no security group admits, and the node whose address is preserved: it would answer itself.
+        https://docs.aws.amazon.com/elasticloadbalancing/latest/network/load-balancer-troubleshooting.html#loopback-timeout
+        """
         route = await self._routes.get(target.host, target.port)
         if not route.admits(client.address):
             raise BrokenError(f"the security groups of {route.load_balancer} do not admit {client.address}")
+        if route.preserves_client_address and client.address == self._node_address:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NEVER_SECONDS):
+                    while await client.reader.read(CHUNK):
+                        pass
+            raise BrokenError(
+                f"{route.load_balancer} preserves the address of its client, the node {client.address}, which is also "
+                "its target: no answer arrives. Set preserve_client_ip.enabled=false on the target group"
+            )
         return route
 
     async def _connect(self, client: Stream, request: h11.Request, entry: Entry) -> None:
@@ -238,25 +192,32 @@ class Edge:
         if target == self._aws:
             return await self._tunnel_to_aws(client, entry)
         route = await self._route(client, target)
-        if route.protocol == "TCP":
+        if route.target_group or route.protocol == "TCP":
             return await self._tunnel(client, route, entry)
         entry.is_tunnel = not route.terminates_tls
         if entry.is_tunnel:
             return await self._serve(await client.accept_tunnel(), target)
-        try:
-            inside = await accept_tls_tunnel(client, self._context(route))
-        except OSError as error:
-            entry.note = f"TLS handshake: {error}"
-            raise
+        inside = await self._accept_tls(client, route, entry)
         entry.is_tunnel = True
         await self._serve(inside, Target(target.host, target.port, tls=True))
 
-    async def _tunnel(self, client: Stream, route: Route, entry: Entry) -> None:
+    async def _accept_tls(self, client: Stream, route: Route, entry: Entry) -> Stream:
         try:
-            async with self._upstream(client, route, entry) as upstream:
-                inside = await client.accept_tunnel()
+            return await accept_tls_tunnel(client, self._context(route))
+        except OSError as error:
+            entry.note = f"TLS handshake: {error}"
+            raise
+
+    async def _tunnel(self, client: Stream, route: Route, entry: Entry) -> None:
+        """Pass bytes to an endpoint and back, decrypted if the listener speaks TLS."""
+        try:
+            async with self._upstreams.connected(client, route, entry) as upstream:
+                tls = route.terminates_tls
+                inside = await (self._accept_tls(client, route, entry) if tls else client.accept_tunnel())
+                inside.on_bytes = client.on_bytes
                 entry.status = 200
                 entry.note = f"{await tunnel(inside, upstream)} bytes"
+            await inside.close()
         except TimeoutError:
             entry.note = f"no byte for {route.idle_seconds} s, the idle timeout"
             raise

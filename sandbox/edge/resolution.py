@@ -8,17 +8,10 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox.edge.load_balancers import (
-    TLS_PROTOCOLS,
-    Listener,
-    LoadBalancer,
-    LoadBalancers,
-    Route,
-    UnreachableError,
-    client,
-    pages,
-)
-from sandbox.layout import REGION, Account
+from sandbox.edge.hosted_zones import HostedZone, HostedZones
+from sandbox.edge.load_balancers import LoadBalancers
+from sandbox.edge.routes import TLS_PROTOCOLS, Listener, LoadBalancer, Route, UnreachableError
+from sandbox.layout import Account
 
 FRESH_SECONDS = 0.5
 MAXIMUM_AGE_SECONDS = 1.0
@@ -36,8 +29,7 @@ class Resolver:
     def __init__(self, url: str, account: Account) -> None:
         """Read the emulated AWS at `url` with the key of `account`."""
         self._url = url
-        self._vpc_id = account.vpc_id
-        self._route53 = client("route53", self._url, account)
+        self._hosted_zones = HostedZones(url, account)
         self._load_balancers = LoadBalancers(self._url, account)
 
     def resolve(self, host: str, port: int) -> Route:
@@ -66,8 +58,10 @@ class Resolver:
             port=port,
             protocol=listener.protocol,
             instance_port=listener.instance_port,
-            idle_seconds=balancer.idle_seconds(),
+            idle_seconds=balancer.idle_seconds(listener),
             sources=balancer.sources(port, listener),
+            target_group=listener.target_group,
+            preserves_client_address=balancer.preserves_client_address(listener),
             certificate_names=self._certificate_names(host, balancer, listener),
             security_policy=listener.security_policy,
         )
@@ -89,7 +83,7 @@ class Resolver:
     def _follow(self, host: str) -> LoadBalancer:
         """Return the load balancer to which the records of `host` lead."""
         balancers = self._load_balancers.by_dns_name()
-        zones = self._zones()
+        zones = self._hosted_zones.all()
         name, via = host, ""
         for _ in range(MAXIMUM_ALIASES):
             if balancer := balancers.get(name.removeprefix("dualstack.")):
@@ -98,37 +92,17 @@ class Resolver:
             if not zone and via:
                 raise UnreachableError(f"the {via} leads to {name}, which is no load balancer of the account")
             if not zone:
-                below = ", ".join(sorted(_plain(entry["Name"]) for entry in zones))
+                below = ", ".join(sorted(entry.name for entry in zones))
                 raise UnreachableError(
                     f"no hosted zone of the account holds {name} (it has: {below or 'none'}): create one for its domain"
                 )
-            zone_id = zone["Id"].rpartition("/")[2]
-            where = f"hosted zone {_plain(zone['Name'])} ({zone_id})"
-            record = self._record(zone_id, name)
+            where = f"hosted zone {zone.name} ({zone.id})"
+            record = _record(zone, name)
             if not record:
                 raise UnreachableError(f"no A record for {name} in {where}: create an alias to the load balancer")
             via = f"{record['Type']} record {name} in {where}"
             name = _target(record, via, balancers)
         raise UnreachableError(f"the records of {host} lead on more than {MAXIMUM_ALIASES} times, the last is {via}")
-
-    def _zones(self) -> list[dict[str, Any]]:
-        """Return the hosted zones that a client in the VPC sees."""
-        zones = list(pages(self._route53, "list_hosted_zones", "HostedZones"))
-        if not any(zone["Config"]["PrivateZone"] for zone in zones):
-            return zones
-        summaries = self._route53.list_hosted_zones_by_vpc(VPCId=self._vpc_id, VPCRegion=REGION)["HostedZoneSummaries"]
-        seen = {summary["HostedZoneId"].rpartition("/")[2] for summary in summaries}
-        return [zone for zone in zones if not zone["Config"]["PrivateZone"] or zone["Id"].rpartition("/")[2] in seen]
-
-    def _record(self, zone_id: str, name: str) -> dict[str, Any] | None:
-        """Return the A, AAAA or CNAME record set for `name`, or for the longest wildcard that matches it."""
-        records: dict[str, dict[str, Any]] = {}
-        for record in pages(self._route53, "list_resource_record_sets", "ResourceRecordSets", HostedZoneId=zone_id):
-            if record["Type"] in ("A", "AAAA", "CNAME"):
-                records.setdefault(_plain(record["Name"]), record)
-        labels = name.split(".")
-        wildcards = (".".join(["*", *labels[i:]]) for i in range(1, len(labels)))
-        return next((records[candidate] for candidate in (name, *wildcards) if candidate in records), None)
 
 
 class Routes:
@@ -177,10 +151,21 @@ def _plain(name: str) -> str:
     return name.replace("\\052", "*").rstrip(".").lower()
 
 
-def _zone_of(name: str, zones: list[dict[str, Any]]) -> dict[str, Any] | None:
+def _zone_of(name: str, zones: list[HostedZone]) -> HostedZone | None:
     """Return the hosted zone that answers for `name`: the longest, and the private one of two."""
-    matching = [zone for zone in zones if f".{name}".endswith(f".{_plain(zone['Name'])}")]
-    return max(matching, key=lambda zone: (len(zone["Name"]), zone["Config"]["PrivateZone"]), default=None)
+    matching = [zone for zone in zones if f".{name}".endswith(f".{zone.name}")]
+    return max(matching, key=lambda zone: (len(zone.name), zone.is_private), default=None)
+
+
+def _record(zone: HostedZone, name: str) -> dict[str, Any] | None:
+    """Return the A, AAAA or CNAME record set for `name`, or for the longest wildcard that matches it."""
+    records: dict[str, dict[str, Any]] = {}
+    for record in zone.records():
+        if record["Type"] in ("A", "AAAA", "CNAME"):
+            records.setdefault(_plain(record["Name"]), record)
+    labels = name.split(".")
+    wildcards = (".".join(["*", *labels[i:]]) for i in range(1, len(labels)))
+    return next((records[candidate] for candidate in (name, *wildcards) if candidate in records), None)
 
 
 def _target(record: dict[str, Any], via: str, balancers: dict[str, LoadBalancer]) -> str:

@@ -35,7 +35,15 @@ class UpstreamBrokenError(BrokenError):
 class Stream:
     """One HTTP connection: `role` h11.SERVER towards a client, h11.CLIENT towards a pod."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, role: type[h11.CLIENT | h11.SERVER]):
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        role: type[h11.CLIENT | h11.SERVER],
+        address: str = "",
+    ):
+        self.address = address or writer.get_extra_info("peername")[0]
+        """The IP address of the other side; `address` is for who has another one than his connection."""
         self.reader = reader
         self.writer = writer
         self.http = h11.Connection(role, max_incomplete_event_size=MAXIMUM_HEAD)
@@ -51,11 +59,6 @@ class Stream:
         """Called whenever bytes have come or gone."""
         self._broken = ClientBrokenError if role is h11.SERVER else UpstreamBrokenError
         writer.transport.set_write_buffer_limits(high=CHUNK)
-
-    @property
-    def address(self) -> str:
-        """The IP address of the other side."""
-        return self.writer.get_extra_info("peername")[0]
 
     @property
     def is_ready_for_next(self) -> bool:
@@ -107,7 +110,7 @@ class Stream:
     async def accept_tunnel(self) -> Stream:
         """Answer a CONNECT with 200; return the stream of what follows on the same connection."""
         await self.send(h11.Response(status_code=200, headers=[]))
-        inside = Stream(self.reader, self.writer, h11.SERVER)
+        inside = Stream(self.reader, self.writer, h11.SERVER, self.address)
         inside.on_bytes = self.on_bytes
         if early := self.http.trailing_data[0]:
             inside.early = early
@@ -202,7 +205,10 @@ async def tunnel(first: Stream, second: Stream) -> int:
                 source.on_bytes()
                 await sink.writer.drain()
                 source.on_bytes()
-            sink.writer.write_eof()
+            if sink.writer.can_write_eof():
+                sink.writer.write_eof()
+            else:  # TLS of Python can't end in one direction
+                sink.writer.close()
         except OSError as error:
             raise BrokenError(_reason(error)) from error
         return total
@@ -234,7 +240,7 @@ async def accept_tls_tunnel(client: Stream, context: ssl.SSLContext) -> Stream:
     if transport is None:
         raise ConnectionResetError("the client has gone")
     protocol.connection_made(transport)
-    return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop), h11.SERVER)
+    return Stream(reader, asyncio.StreamWriter(transport, protocol, reader, loop), h11.SERVER, client.address)
 
 
 def _reason(error: OSError) -> str:

@@ -50,8 +50,8 @@ async def serve(layout: Layout, images: Images, tools: Path) -> None:
     network = await NodeNetwork.open(
         hostname=account.private_dns_name, address=account.private_ip, api_server=(layout.address, API_SERVER_PORT)
     )
-    crane, environment = tools / "crane", layout.client_environment(account, tools)
-    pulled = PulledImages(directories.pulled_images, crane, environment)
+    crane, environment = tools / "crane", pulling_environment(layout, account, tools)
+    pulled = PulledImages(directories.pulled_images, crane, environment, layout.registry_hosts)
     image_service = ImageService(images, pulled, directories.pulled_images)
     runtime = RuntimeService(Node(layout, directories, network, image_service.find))
     # Its path is relative to the sandbox's directory, in which the node runs: it may be no longer than 107 bytes.
@@ -72,6 +72,12 @@ async def serve(layout: Layout, images: Images, tools: Path) -> None:
         await runtime.shut_down()
         await server.stop(None)
         await network.close()
+
+
+def pulling_environment(layout: Layout, account: Account, tools: Path) -> dict[str, str]:
+    """Return the environment of the node's pulls: that of clients, but load balancers see the node's address."""
+    environment = layout.client_environment(account, tools)
+    return {name: layout.node_edge_url if value == layout.edge_url else value for name, value in environment.items()}
 
 
 async def _serve_runtime(runtime: RuntimeService, images: ImageService, socket: Path) -> grpc.aio.Server:

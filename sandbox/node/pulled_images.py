@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
@@ -83,12 +84,14 @@ NOBODY = Credentials()
 class PulledImages(Images):
     """The images pulled into a directory, where another process finds them again. Threads may share it."""
 
-    def __init__(self, directory: Path, crane: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, directory: Path, crane: Path, environment: Mapping[str, str], hosts: Path | None = None) -> None:
         """Keep images in `directory`, which only the owner may enter: programs in it may run as him (setuid).
 
-        `crane` is the program; of `environment` it gets the proxies and the authorities.
+        `crane` is the program; of `environment` it gets the proxies and the authorities. `hosts` is the directory in
+        which registries without TLS are named, see `speaks_plain_http`; None: there are none.
         """
         super().__init__(directory)
+        self._hosts = hosts
         self._arriving = directory / "arriving"
         self._crane = crane
         self._environment = {name: value for name, value in environment.items() if name in _NETWORK}
@@ -176,7 +179,8 @@ class PulledImages(Images):
             file.touch(mode=0o600)
             file.write_text(json.dumps(credentials.docker_config(host)))
             own = {"DOCKER_CONFIG": str(directory), "HOME": str(directory), "PATH": os.defpath}
-            yield _Crane(self._crane, self._environment | own, directory, credentials)
+            options = ["--insecure"] if speaks_plain_http(host, self._hosts) else []
+            yield _Crane(self._crane, self._environment | own, directory, credentials, options)
         finally:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -189,10 +193,11 @@ class _Crane:
     environment: dict[str, str]
     directory: Path
     credentials: Credentials
+    options: list[str]
 
     def __call__(self, *arguments: str) -> bytes:
         """Run it and return what it prints. Raises PullError."""
-        command = [str(self.program), *arguments]
+        command = [str(self.program), *self.options, *arguments]
         try:
             done = subprocess.run(
                 command, env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=PULL_SECONDS,
@@ -205,6 +210,19 @@ class _Crane:
         if done.returncode:
             raise PullError(self.credentials.redact(reason(done.stderr.decode(errors="replace"))))
         return done.stdout
+
+
+def speaks_plain_http(host: str, hosts: Path | None) -> bool:
+    """Tell whether the registry `host` is without TLS: `HOST/hosts.toml` below `hosts` has a `server` of http://.
+
+    It is asked at each pull. That is how containerd is told, of whose settings there nothing else is kept:
+    https://github.com/containerd/containerd/blob/main/docs/hosts.md
+    """
+    try:
+        text = ((hosts or Path(os.devnull)) / host / "hosts.toml").read_text()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return str(tomllib.loads(text).get("server", "")).startswith("http://")
 
 
 def reason(output: str) -> str:

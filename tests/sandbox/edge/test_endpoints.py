@@ -13,7 +13,7 @@ import yaml
 from aiohttp import web
 
 from sandbox.edge.endpoints import Endpoint, ServiceTable, follow
-from sandbox.edge.load_balancers import UnreachableError
+from sandbox.edge.routes import UnreachableError
 from tests.sandbox.edge.world import loopback
 from tests.waiting import PATIENCE_SECONDS
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import json
 import ssl
 import threading
 import uuid
@@ -15,9 +16,10 @@ from moto.acm.models import acm_backends
 from moto.core.models import DEFAULT_ACCOUNT_ID
 
 from sandbox.aws.moto_corrections.load_balancers import CLASSIC_HOSTED_ZONE_ID, NETWORK_HOSTED_ZONE_ID
-from sandbox.edge.load_balancers import Route, UnreachableError
 from sandbox.edge.resolution import Resolver, Routes, covers
-from sandbox.layout import Account
+from sandbox.edge.routes import Route, UnreachableError
+from sandbox.layout import MEMBER_ADMINISTRATOR, Account
+from tests.end_to_end.zone_account import administrator_session, make_zone_account
 from tests.sandbox.aws.emulated_aws import EmulatedAws
 from tests.waiting import wait_for
 
@@ -313,35 +315,6 @@ def test_the_listeners_security_policy_sets_the_versions_of_tls(
     assert (route.security_policy, route.tls_versions) == (policy, (lowest, highest))
 
 
-def make_network(cloud: Cloud, *sources: str) -> str:
-    """Make a network load balancer whose instance's security group admits `sources` to the NodePort."""
-    ec2, elbv2 = cloud.client("ec2"), cloud.client("elbv2")
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    group = cloud.make_group(f"{cloud.name}-node", *sources, port=NODE_PORT)
-    instance = ec2.run_instances(
-        ImageId=image, MinCount=1, MaxCount=1, SubnetId=cloud.subnet, SecurityGroupIds=[group]
-    )["Instances"][0]["InstanceId"]
-    balancer = elbv2.create_load_balancer(Name=cloud.name, Type="network", Subnets=[cloud.subnet])["LoadBalancers"][0]
-    targets = elbv2.create_target_group(Name=cloud.name, Protocol="TCP", Port=NODE_PORT, VpcId=cloud.vpc)[
-        "TargetGroups"
-    ][0]
-    elbv2.register_targets(TargetGroupArn=targets["TargetGroupArn"], Targets=[{"Id": instance, "Port": NODE_PORT}])
-    elbv2.create_listener(
-        LoadBalancerArn=balancer["LoadBalancerArn"],
-        Protocol="TCP",
-        Port=80,
-        DefaultActions=[{"Type": "forward", "TargetGroupArn": targets["TargetGroupArn"]}],
-    )
-    return balancer["DNSName"]
-
-
-def test_a_network_load_balancer_admits_whom_its_instances_admit(cloud: Cloud) -> None:
-    cloud.make_alias(make_network(cloud, "127.104.9.0/24"), zone_id=NETWORK_HOSTED_ZONE_ID)
-    route = cloud.resolve()
-    assert (route.load_balancer, route.protocol, route.instance_port) == (cloud.name, "TCP", NODE_PORT)
-    assert (route.admits("127.104.9.4"), route.admits("127.0.0.1")) == (True, False)
-
-
 def test_an_aws_that_is_down_is_named(cloud: Cloud) -> None:
     with pytest.raises(UnreachableError, match=r"emulated AWS at http://127\.0\.0\.1:9 does not answer"):
         Resolver("http://127.0.0.1:9", cloud.account).resolve(cloud.host, 80)
@@ -417,3 +390,35 @@ async def test_a_failure_is_told_and_not_kept() -> None:
         await routes.get(HOST, 80)
     readings.failure = None
     assert (await routes.get(HOST, 80)).load_balancer == "reading 2"
+
+
+def test_a_name_in_another_accounts_public_zone_leads_to_the_own_load_balancer(
+    cloud: Cloud, aws: EmulatedAws, caplog: pytest.LogCaptureFixture
+) -> None:
+    administrator = administrator_session(aws.administrator.id, aws.administrator.secret)
+    domain = f"next-door-{cloud.name}.test"
+    other = make_zone_account(administrator, aws.url, domain)
+    host = f"registry.{domain}"
+    with pytest.raises(UnreachableError, match=f"no A record for {host} in hosted zone {domain} .{other.zone_id}."):
+        cloud.resolve(host)
+    alias = {"DNSName": cloud.make_classic(), "HostedZoneId": CLASSIC_HOSTED_ZONE_ID, "EvaluateTargetHealth": False}
+    record = {"Name": host, "Type": "A", "AliasTarget": alias}
+    changes = {"Changes": [{"Action": "CREATE", "ResourceRecordSet": record}]}
+    other.route53.change_resource_record_sets(HostedZoneId=other.zone_id, ChangeBatch=changes)
+    assert (cloud.resolve(host).load_balancer, cloud.resolve(host).port) == (cloud.name, 80)
+
+    private = f"private-{domain}"
+    vpc = {"VPCRegion": "us-east-1", "VPCId": "vpc-12345678"}
+    config = {"PrivateZone": True}
+    other.route53.create_hosted_zone(Name=private, CallerReference=private, VPC=vpc, HostedZoneConfig=config)
+    with pytest.raises(UnreachableError, match=f"no hosted zone of the account holds registry.{private}"):
+        cloud.resolve(f"registry.{private}")
+
+    closed = make_zone_account(administrator, aws.url, f"closed-{domain}")
+    own = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": closed.id}}
+    trust = json.dumps({"Version": "2012-10-17", "Statement": [own]})
+    closed.iam.update_assume_role_policy(RoleName=MEMBER_ADMINISTRATOR, PolicyDocument=trust)
+    with pytest.raises(UnreachableError, match="no hosted zone of the account holds"):
+        cloud.resolve(f"registry.closed-{domain}")
+    assert f"the public zones of the account {closed.id} are not resolved: " in caplog.text
+    assert cloud.resolve(host).load_balancer == cloud.name

@@ -16,8 +16,11 @@ import trustme
 from aiohttp import web
 
 from sandbox.edge.endpoints import Endpoint
-from sandbox.edge.load_balancers import Route, UnreachableError
 from sandbox.edge.proxy import Edge
+from sandbox.edge.routes import Route, UnreachableError
+from sandbox.edge.target_groups import HealthCheck, TargetGroup, TargetId
+from sandbox.edge.target_health import Targets
+from sandbox.edge.upstreams import Upstreams
 from sandbox.layout import Layout
 from tests import networks
 from tests.waiting import PATIENCE_SECONDS
@@ -27,6 +30,10 @@ HOST = "registry.sandbox.test"
 ANYBODY = (ip_network("0.0.0.0/0"),)
 ROUTE = Route("a1b2", 80, "TCP", 31080, 60, ANYBODY)
 HTTPS = replace(ROUTE, port=443, protocol="HTTPS", certificate_names=(HOST,))
+GROUP = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/registry/0123456789abcdef"
+NETWORK = replace(ROUTE, instance_port=None, target_group=GROUP)
+"""Behind a network load balancer."""
+NODE = "172.31.0.10"
 SIZE = 200 * 2**20
 PIECE = bytes(2**20)
 
@@ -57,8 +64,11 @@ class World:
     def __init__(self) -> None:
         self.routes: dict[tuple[str, int], Route] = {}
         self.pods: list[Endpoint] = []
+        self.targets = Targets(registration_delay=0, deregistration_lag=0)
         self.turn = 0
         self.address = ("", 0)
+        self.node_address = ("", 0)
+        """Where the edge takes its client for the node."""
         self.runners: list[web.AppRunner] = []
 
     @property
@@ -81,6 +91,13 @@ class World:
         turn = self.turn % len(self.pods)
         self.turn += 1
         return self.pods[turn:] + self.pods[:turn]
+
+    def register(self, *targets: Endpoint | TargetId, **settings: Any) -> None:
+        """Have `targets` for all of GROUP, each of them healthy from its registration on."""
+        ids = [one if isinstance(one, TargetId) else TargetId(one.address, one.port) for one in targets]
+        group = TargetGroup(GROUP, "registry", HealthCheck(healthy_threshold=1), dict.fromkeys(ids, "initial"))
+        for target in self.targets.update([replace(group, **settings)], asyncio.get_running_loop().time()):
+            target.hear(None)
 
     async def add_pod(self, handler: Handler, **options: Any) -> Endpoint:
         """Run an HTTP server as the next pod."""
@@ -157,10 +174,11 @@ async def refusal(world: World, url: str = f"http://{HOST}/", status: int = 502)
 async def running_world() -> AsyncIterator[World]:
     """Serve a World's edge on a port of its own; end it and the pods afterwards."""
     world = World()
-    edge = Edge(LAYOUT, world.resolve, world, server_context)
-    server = await asyncio.start_server(edge.serve, LAYOUT.address, 0)
-    world.address = server.sockets[0].getsockname()
+    edge = Edge(LAYOUT, world.resolve, Upstreams(LAYOUT, world, world.targets), server_context, NODE)
+    servers = [await asyncio.start_server(serve, LAYOUT.address, 0) for serve in (edge.serve, edge.serve_node)]
+    world.address, world.node_address = (server.sockets[0].getsockname() for server in servers)
     yield world
-    server.close()
+    for server in servers:
+        server.close()
     for runner in world.runners:
         await runner.cleanup()

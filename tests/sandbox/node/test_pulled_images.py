@@ -169,6 +169,20 @@ def test_credentials_are_in_no_argument_and_in_a_private_file_that_goes(
     assert given["HOME"] == given["DOCKER_CONFIG"]  # where crane looks for credentials too
 
 
+def test_a_registry_is_without_tls_only_if_a_file_of_its_host_says_so(
+    program: Callable[[str], Path], tmp_path: Path
+) -> None:
+    hosts, crane = tmp_path / "certs.d", program('echo "Error: $@" >&2; exit 1')
+    images = PulledImages(tmp_path / "images", crane, {}, hosts)
+    (hosts / "plain.test").mkdir(parents=True)
+    (hosts / "plain.test/hosts.toml").write_text('server = "http://plain.test"\n')
+    (hosts / "tls.test").mkdir()
+    (hosts / "tls.test/hosts.toml").write_text('server = "https://tls.test"\n')
+    for host, options in (("plain.test", "--insecure "), ("tls.test", ""), ("other.test", "")):
+        with pytest.raises(PullError, match=f"^{options}manifest -- {host}/app:1$"):
+            images.pull(f"{host}/app:1")
+
+
 def test_a_program_that_is_missing_is_named(tmp_path: Path) -> None:
     with pytest.raises(PullError, match="nowhere: No such file or directory"):
         PulledImages(tmp_path / "images", tmp_path / "nowhere", {}).pull("host.test/app:1")
