@@ -8,8 +8,10 @@ import sys
 from pathlib import Path
 
 from sandbox.demonstration import DemonstrationError, show
+from sandbox.edge.target_health import DEREGISTRATION_LAG_SECONDS, REGISTRATION_DELAY_SECONDS
 from sandbox.layout import DEFAULT_NETWORK, Account, Layout
 from sandbox.lifecycle import Steps, down, up
+from sandbox.load_balancer_controller.installation import PART as LOAD_BALANCER_CONTROLLER
 from sandbox.machine import MachineError, require
 from sandbox.processes import ProcessError, running
 from sandbox.stack import open_stack
@@ -29,17 +31,63 @@ def main() -> None:
     )
     commands = parser.add_subparsers(dest="command", required=True)
     for command, (_, text) in COMMANDS.items():
-        commands.add_parser(command, help=text)
+        added = commands.add_parser(command, help=text)
+        if command == "up":
+            added.add_argument(
+                "--load-balancer-controller",
+                action="store_true",
+                help="start the AWS Load Balancer Controller too, which is built when it is first asked for",
+            )
+            _add_delays(added)
     arguments = parser.parse_args()
+    layout = Layout(arguments.name, arguments.network)
     try:
-        COMMANDS[arguments.command][0](Layout(arguments.name, arguments.network))
+        if arguments.command == "up":
+            _up(
+                layout,
+                load_balancer_controller=arguments.load_balancer_controller,
+                registration_delay=arguments.registration_delay,
+                deregistration_lag=arguments.deregistration_lag,
+            )
+        else:
+            COMMANDS[arguments.command][0](layout)
     except (MachineError, ToolchainError, ProcessError, DemonstrationError) as error:
         sys.exit(f"error: {error}")
 
 
-def _up(layout: Layout) -> None:
+def _add_delays(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--registration-delay",
+        type=float,
+        default=REGISTRATION_DELAY_SECONDS,
+        metavar="SECONDS",
+        help="until network load balancers check a registered target (default: %(default)s; AWS: up to minutes)",
+    )
+    parser.add_argument(
+        "--deregistration-lag",
+        type=float,
+        default=DEREGISTRATION_LAG_SECONDS,
+        metavar="SECONDS",
+        help="for which they connect to a deregistered target (default: %(default)s; AWS: up to two minutes)",
+    )
+
+
+def _up(
+    layout: Layout,
+    *,
+    load_balancer_controller: bool = False,
+    registration_delay: float = REGISTRATION_DELAY_SECONDS,
+    deregistration_lag: float = DEREGISTRATION_LAG_SECONDS,
+) -> None:
     require(layout)
-    up(layout, tools_in_use(), Steps())
+    up(
+        layout,
+        tools_in_use(*([LOAD_BALANCER_CONTROLLER] if load_balancer_controller else [])),
+        Steps(),
+        load_balancer_controller=load_balancer_controller,
+        registration_delay=registration_delay,
+        deregistration_lag=deregistration_lag,
+    )
 
 
 def _tools_of(layout: Layout) -> Toolchain:

@@ -14,6 +14,9 @@ from pathlib import Path
 DOMAIN = "sandbox.test"
 """The hosted zone that the emulated account is found with."""
 
+MEMBER_ADMINISTRATOR = "OrganizationAccountAccessRole"
+"""The role, in an account that `organizations create-account` made, which the sandbox's account may assume."""
+
 REGION = "us-east-1"
 AVAILABILITY_ZONE = "us-east-1a"
 CLUSTER_NAME = "sandbox"
@@ -126,6 +129,21 @@ class Layout:
     def edge_url(self) -> str:
         """The HTTP proxy behind which the names of the emulated Route53 resolve."""
         return f"http://{self.address}:3128"
+
+    @property
+    def registry_hosts(self) -> Path:
+        """The directory in which a test tells the node of registries without TLS, as containerd's `certs.d`."""
+        return self.directory / "certs.d"
+
+    @property
+    def node_edge_url(self) -> str:
+        """The same for the node's pulls: who comes by it has the node's address."""
+        return f"http://127.{self.network}.0.2:3128"
+
+    @property
+    def target_health_file(self) -> Path:
+        """How the edge finds the targets of load balancers, for the emulated AWS to tell."""
+        return self.directory / "target-health.json"
 
     @property
     def account_file(self) -> Path:

@@ -16,7 +16,9 @@ from urllib.parse import urlsplit
 
 from sandbox import authority
 from sandbox.cluster.control_plane import Cluster
+from sandbox.edge.target_health import DEREGISTRATION_LAG_SECONDS, REGISTRATION_DELAY_SECONDS
 from sandbox.layout import Account, Layout
+from sandbox.load_balancer_controller.installation import CUSTOM_RESOURCES, Installation
 from sandbox.node.directories import NodeDirectories
 from sandbox.node.runtime.cgroups import Cgroups
 from sandbox.plugins import lay_plugins
@@ -45,10 +47,20 @@ class Steps:
         self._say(f"  {what:<52} {self.seconds[what]:6.1f} s")
 
 
-def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
+def up(
+    layout: Layout,
+    tools: Toolchain,
+    steps: Steps,
+    *,
+    load_balancer_controller: bool = False,
+    registration_delay: float = REGISTRATION_DELAY_SECONDS,
+    deregistration_lag: float = DEREGISTRATION_LAG_SECONDS,
+) -> Account:
     """Start what does not run yet, and return the emulated account when all of it is ready. Raises ProcessError.
 
     The emulated AWS keeps everything in memory, so without it the rest is worth nothing: it is begun anew.
+    The AWS Load Balancer Controller is started only if asked for; `tools` must have its part then.
+    `registration_delay` and `deregistration_lag`, in seconds, are for network load balancers: see `Targets`.
     """
     if "aws" not in {process.name for process in running(layout)}:
         down(layout)
@@ -61,7 +73,8 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
     authority.write_trusted(layout)
     with steps.step("node, load balancer data path"):
         _start_module(layout, "node", "--images", str(tools.images), "--tools", str(tools.binaries))
-        _start_module(layout, "edge")
+        delays = ("--registration-delay", str(registration_delay), "--deregistration-lag", str(deregistration_lag))
+        _start_module(layout, "edge", *delays)
         environment = os.environ | layout.client_environment(account, tools.binaries)
         lay_plugins(Path(environment["PULUMI_HOME"]), tools)
         (layout.directory / "state").mkdir(exist_ok=True)
@@ -72,7 +85,19 @@ def up(layout: Layout, tools: Toolchain, steps: Steps) -> Account:
         wait_until(lambda: _listens(layout.edge_url), READY_SECONDS, "the edge", layout=layout, name="edge")
     with steps.step("AWS cloud controller manager"):
         cluster.start_cloud_controller_manager(account)
+    if load_balancer_controller:
+        with steps.step("AWS Load Balancer Controller"):
+            _install_load_balancer_controller(layout, tools, Installation(layout, kubectl, environment))
     return account
+
+
+def _install_load_balancer_controller(layout: Layout, tools: Toolchain, installation: Installation) -> None:
+    module = "load_balancer_controller"
+    installation.define_resources(tools.manifests / CUSTOM_RESOURCES)
+    _start_module(layout, module, "--tools", str(tools.binaries))
+    what = "the load balancer controller"
+    wait_until(installation.answers, READY_SECONDS, what, layout=layout, name=module)
+    installation.register_admission()
 
 
 def down(layout: Layout) -> list[str]:

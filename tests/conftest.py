@@ -41,6 +41,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 LONGEST = (
     "test_readme.py",
+    "test_load_balancers.py",
     "test_post_registry.py",
     "test_secure_registry.py",
     "test_rights.py",
@@ -49,6 +50,7 @@ LONGEST = (
     "test_other_cluster.py",
     "test_guarded_registry.py",
     "test_changed_settings.py",
+    "test_load_balancer_controller.py",
     "test_kubelet.py",
     "test_node.py",
     "test_mistakes.py",

@@ -22,5 +22,8 @@ NODE = _FIRST + 5
 PODS = _FIRST + 6
 MACHINE = _FIRST + 8
 OTHER_CLUSTER = MACHINE
-"""Neither outlives the module of its tests."""
+LOAD_BALANCERS = MACHINE
+"""None outlives the module of its tests."""
 PULLS = _FIRST + 9
+LOAD_BALANCER_CONTROLLER = COMMAND
+"""Neither outlives the module of its tests."""

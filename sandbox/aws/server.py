@@ -26,6 +26,7 @@ from werkzeug.serving import make_server
 
 from sandbox.authority import Authority
 from sandbox.aws import moto_corrections
+from sandbox.aws.moto_corrections.target_health import read_health_from
 from sandbox.aws.signatures import Signatures
 from sandbox.layout import AVAILABILITY_ZONE, CLUSTER_NAME, DOMAIN, REGION, Account, Layout
 
@@ -49,6 +50,8 @@ FREE_CALLS = 3
 
 VPC_CIDR = "172.31.0.0/16"
 SUBNET_CIDR = "172.31.0.0/20"
+SUBNET_ROLES = ("kubernetes.io/role/elb", "kubernetes.io/role/internal-elb")
+"""Tags of the subnets for load balancers, public and internal: docs/deploy/subnet_discovery.md of the controller."""
 INSTANCE_TYPE = "m5.large"
 
 
@@ -75,9 +78,13 @@ class RequestHandler(MotoRequestHandler):
         )  # fmt: skip
 
 
-def application() -> WSGIApplication:
-    """Make the emulated AWS of this process: moto, corrected, with nothing free but the first `FREE_CALLS`."""
+def application(target_health: Path | None = None) -> WSGIApplication:
+    """Make the emulated AWS of this process: moto, corrected, with nothing free but the first `FREE_CALLS`.
+
+    `target_health` is the file in which the edge writes how targets of load balancers are.
+    """
     moto_corrections.correct()
+    read_health_from(target_health)
     settings.INITIAL_NO_AUTH_ACTION_COUNT = FREE_CALLS
     settings.ACM_VALIDATION_WAIT = 0
     ActionAuthenticatorMixin.request_count = 0
@@ -124,11 +131,13 @@ def make_administrator(url: str) -> tuple[str, str]:
     return key["AccessKeyId"], key["SecretAccessKey"]
 
 
-def found_account(url: str) -> Account:
+def found_account(url: str, pod_network: str) -> Account:
     """Make the account that the stack finds: administrator, network and instance of the cluster, and hosted zone.
 
     The AWS cloud controller finds subnet and security group by the cluster's tag, and takes a subnet for public if
-    its route table leads to an internet gateway.
+    its route table leads to an internet gateway. The AWS Load Balancer Controller asks for the tags of subnets' roles,
+    and for the interface that has a pod's address: the instance's is assigned `pod_network` as a prefix, as it is by
+    the VPC's network plugin (in /28 of the VPC's own addresses).
     """
     key_id, secret_key = make_administrator(url)
     ec2 = client("ec2", url, key_id, secret_key)
@@ -143,6 +152,7 @@ def found_account(url: str) -> Account:
     subnet = ec2.create_subnet(
         VpcId=vpc, CidrBlock=SUBNET_CIDR, AvailabilityZone=AVAILABILITY_ZONE, TagSpecifications=tags("subnet")
     )["Subnet"]["SubnetId"]
+    ec2.create_tags(Resources=[subnet], Tags=[{"Key": role, "Value": "1"} for role in SUBNET_ROLES])
     gateway = ec2.create_internet_gateway(TagSpecifications=tags("internet-gateway"))["InternetGateway"]
     ec2.attach_internet_gateway(InternetGatewayId=gateway["InternetGatewayId"], VpcId=vpc)
     route_tables = ec2.describe_route_tables(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["RouteTables"]
@@ -157,6 +167,8 @@ def found_account(url: str) -> Account:
         ImageId=image, InstanceType=INSTANCE_TYPE, MinCount=1, MaxCount=1, SubnetId=subnet, SecurityGroupIds=[group],
         TagSpecifications=tags("instance"),
     )["Instances"][0]  # fmt: skip
+    interface = instance["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    ec2.assign_private_ip_addresses(NetworkInterfaceId=interface, Ipv4Prefixes=[pod_network])
     route53 = client("route53", url, key_id, secret_key)
     zone = route53.create_hosted_zone(Name=DOMAIN, CallerReference=str(uuid.uuid4()))["HostedZone"]["Id"]
     return Account(
@@ -193,9 +205,9 @@ def main(arguments: list[str]) -> None:
     layout.directory.mkdir(parents=True, exist_ok=True)
     layout.account_file.unlink(missing_ok=True)
     tls = Authority.open(layout).server_context(layout.address)
-    app = application()
+    app = application(layout.target_health_file)
     with serving(app, layout.cloud_url), serving(app, layout.cloud_tls_url, tls):
-        found_account(layout.cloud_url).save(layout.account_file)
+        found_account(layout.cloud_url, layout.pod_network).save(layout.account_file)
         log.info("The emulated AWS is ready on %s and %s.", layout.cloud_url, layout.cloud_tls_url)
         stop.wait()
         log.info("The emulated AWS ends.")

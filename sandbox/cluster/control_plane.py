@@ -136,6 +136,9 @@ class Cluster:
                 "kubelet-client-key": files / "api-server-client.key",
                 "kubelet-preferred-address-types": "InternalIP",
                 "egress-selector-config-file": files / "egress.yaml",
+                # Policies that change objects, as webhooks do, by expressions: off by default in this release.
+                "feature-gates": "MutatingAdmissionPolicy=true",
+                "runtime-config": "admissionregistration.k8s.io/v1beta1=true",
                 "profiling": "false",
             },
             "6443/readyz",

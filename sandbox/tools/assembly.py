@@ -38,6 +38,11 @@ class Toolchain:
         return self.directory / "plugins"
 
     @property
+    def manifests(self) -> Path:
+        """The directory of manifests of Kubernetes objects."""
+        return self.directory / "manifests"
+
+    @property
     def images(self) -> Path:
         """A directory for each container image that the node can run (see images.py)."""
         return self.directory / "images"
@@ -49,7 +54,7 @@ def assemble(parts: list[Part], used: Sequence[Installed] = ()) -> Toolchain:
     What is there already stays as it is.
     """
     tools = Toolchain(tools_directory() / "-".join([_key(), *(own.key for own in used)]))
-    for directory in (tools.binaries, tools.plugins, tools.images):
+    for directory in (tools.binaries, tools.plugins, tools.manifests, tools.images):
         directory.mkdir(parents=True, exist_ok=True)
     for part in parts:
         if part.registry:
@@ -58,6 +63,9 @@ def assemble(parts: list[Part], used: Sequence[Installed] = ()) -> Toolchain:
         for binary in (part.directory / "bin").iterdir():
             _link(binary, _place(tools, _BINARIES.get(binary.name, binary.name)))
         for file in (part.directory / "files").iterdir():
+            if file.suffix == ".yaml":
+                _link(file, tools.manifests / file.name)
+                continue
             if not os.access(file, os.X_OK):
                 file.chmod(0o755)  # a program too: the only one is the language host's, in Python
             _link(file, tools.binaries / file.name)

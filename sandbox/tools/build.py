@@ -48,13 +48,13 @@ def toolchain(*names: str) -> Toolchain:
         return assemble(parts)
 
 
-def tools_in_use() -> Toolchain:
+def tools_in_use(*also: str) -> Toolchain:
     """The tools that `make sandbox` needs. What was never built, and the user has not installed, is built first.
 
-    Raises ToolchainError.
+    `also` names parts on request that are needed with them. Raises ToolchainError.
     """
     with locked():
-        parts = parts_in_use()
+        parts = [*parts_in_use(), *(part for part in PARTS if part.name in also)]
         _take_from_archive(parts)
         missing = {part.name for part in _missing(parts)}
         used = [own for own in (installed() if missing else []) if own.parts <= missing]

@@ -161,6 +161,14 @@ PARTS = (
         ("github.com/pulumi/pulumi/sdk/v3/python/cmd/pulumi-language-python", "./project-language-host"),
     ),
     Part("random-provider", "random-provider", ("./pulumi-resource-random",)),
+    # What `up --load-balancer-controller` starts: the last of its commits that can be had as a module.
+    Part(
+        "load-balancer-controller",
+        "load-balancer-controller",
+        ("sigs.k8s.io/aws-load-balancer-controller",),
+        (("sigs.k8s.io/aws-load-balancer-controller", "helm/aws-load-balancer-controller/crds/crds.yaml"),),
+        on_request=True,
+    ),
     # What stacks of former versions of the program name.
     Part(
         "registry-3.1.1",

@@ -35,7 +35,7 @@ def aws() -> Iterator[EmulatedAws]:
     layout = Layout(name="in-process", network=networks.CLOUD_IN_PROCESS)
     tls = Authority.open(layout).server_context(layout.address)
     url, tls_url = layout.cloud_url, layout.cloud_tls_url
-    app = server.application()
+    app = server.application(layout.target_health_file)
     with server.serving(app, url), server.serving(app, tls_url, tls):
         administrator = Key(server.ADMINISTRATOR, *server.make_administrator(url))
         yield EmulatedAws(url, tls_url, layout.authority_certificate, administrator)

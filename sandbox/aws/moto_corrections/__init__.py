@@ -6,7 +6,16 @@ Who may do what is in `access_control`, signatures are in `signatures`; the rest
 from __future__ import annotations
 
 from sandbox.aws import access_control
-from sandbox.aws.moto_corrections import certificates, load_balancers, records, requests, s3
+from sandbox.aws.moto_corrections import (
+    accounts,
+    certificates,
+    load_balancers,
+    network_interfaces,
+    records,
+    requests,
+    s3,
+    target_health,
+)
 
 _applied: set[str] = set()
 
@@ -21,6 +30,8 @@ def correct() -> None:
 
 CORRECTIONS = (
     access_control.enforce,
+    accounts.give_new_accounts_an_administrator,
+    accounts.refuse_sessions_that_sts_would_refuse,
     requests.sign_empty_bodies_as_empty,
     requests.answer_refusals_in_the_services_protocol,
     requests.keep_users_that_have_access_keys,
@@ -35,6 +46,13 @@ CORRECTIONS = (
     load_balancers.complete_load_balancers,
     load_balancers.keep_the_instance_protocol_of_listeners,
     load_balancers.delete_all_listeners_that_are_named,
+    load_balancers.name_load_balancers_as_aws_does,
+    load_balancers.complete_target_groups_of_network_load_balancers,
+    load_balancers.change_tls_listeners,
+    load_balancers.tell_the_target_group_of_an_action_in_both_ways,
+    load_balancers.tell_target_groups_of_a_load_balancer_as_they_are,
+    network_interfaces.keep_assigned_prefixes,
+    target_health.follow_targets_from_registration_to_the_end_of_draining,
     records.create_records_that_are_not_there,
     records.begin_ids_of_zones_with_z,
 )

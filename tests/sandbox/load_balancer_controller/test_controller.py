@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sandbox.authority import Authority
+from sandbox.layout import Account, Layout
+from sandbox.load_balancer_controller.__main__ import environment, flags
+from sandbox.load_balancer_controller.admission import policies, webhooks
+
+ACCOUNT = Account(
+    access_key_id="AKIAEXAMPLE",
+    secret_access_key="a-secret-of-the-administrator",
+    vpc_id="vpc-1",
+    subnet_id="subnet-1",
+    instance_id="i-1",
+    private_dns_name="ip-10-0-0-1.ec2.internal",
+    private_ip="10.0.0.1",
+    zone_id="Z1",
+)
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return Layout(name="test", network=9)
+
+
+def test_the_controller_is_told_the_network_and_to_call_the_emulated_cloud(layout: Layout) -> None:
+    told = flags(layout, ACCOUNT)
+    assert told["aws-vpc-id"] == "vpc-1"
+    endpoints = dict(one.split("=") for one in told["aws-api-endpoints"].split(","))
+    assert endpoints.keys() == {"ec2", "elasticloadbalancing", "acm", "sts", "tagging"}
+    assert set(endpoints.values()) == {"http://127.9.0.1:4566"}
+
+
+def test_no_secret_is_among_the_controllers_arguments(layout: Layout) -> None:
+    assert ACCOUNT.secret_access_key not in " ".join(flags(layout, ACCOUNT).values())
+    assert environment(ACCOUNT)["AWS_SECRET_ACCESS_KEY"] == ACCOUNT.secret_access_key
+
+
+def test_the_api_server_asks_the_webhooks_at_the_sandboxs_own_address(layout: Layout) -> None:
+    Authority.open(layout)
+    urls = [hook["clientConfig"]["url"] for one in webhooks(layout) for hook in one["webhooks"]]
+    assert len(urls) == 3
+    assert all(url.startswith("https://127.9.0.1:9443/") for url in urls)
+
+
+def test_each_policy_is_bound() -> None:
+    kinds = {"MutatingAdmissionPolicy": set(), "MutatingAdmissionPolicyBinding": set()}
+    for one in policies():
+        kinds[one["kind"]].add(one["metadata"]["name"])
+    assert kinds["MutatingAdmissionPolicy"] == kinds["MutatingAdmissionPolicyBinding"]
+    assert "mservice.elbv2.k8s.aws" in kinds["MutatingAdmissionPolicy"]
