@@ -7,6 +7,7 @@ from registry.credentials import Credentials
 from registry.endpoint import Endpoint
 from registry.environment import memory_limit, registry_environment
 from registry.identity import Identity
+from registry.load_balancer.readiness_gates import has_pods_as_targets
 from registry.ownership import Ownership
 from registry.pulumi_version import require_supported_pulumi
 from registry.settings import Settings
@@ -51,6 +52,7 @@ workload = Workload(
     image=settings.image,
     environment=registry_environment(settings, bucket=storage.bucket_name, region=storage.region),
     memory_limit=memory_limit(settings.chunk_size),
+    are_targets=has_pods_as_targets(surroundings.kind, settings),
     policies=policies,
     ownership=ownership,
     storage_check_objects=storage.check,
@@ -64,10 +66,11 @@ endpoint = Endpoint(
     hostnames=settings.all_hostnames,
     namespace=settings.namespace,
     tls=settings.tls,
+    kind=surroundings.kind,
     load_balancer=settings.load_balancer,
     access_logs=settings.access_logs,
     zone_id=surroundings.zone_id,
-    load_balancer_zone_id=surroundings.load_balancer_zone_id,
+    zone_provider=surroundings.zone_provider,
     adopted_records=surroundings.adopted_records,
     ownership=ownership,
     workload=workload,

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from registry.settings import Settings
+from registry.settings.errors import entry as entry_of
 from registry.settings.errors import set_command
 
 CHECKOUT = Path(__file__).parents[1]
@@ -104,7 +105,7 @@ def _leaf(path: str, declared: dict[str, Any], *, is_required: bool) -> Setting:
     elif kind["type"] == "object":
         name = declared.get("entry", ENTRY)
         type_, entry, example = "object of text", kind["additionalProperties"], {name: value}
-        commands = [set_command(f"{path}.{name}", value)]
+        commands = [set_command(f"{path}{entry_of(name)}", value)]
         path += ".<name>"
     else:
         type_, entry, example, commands = _TYPES[kind["type"]], kind, value, [set_command(path, value)]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any, TypeVar
 
+import pulumi
 import pulumi_aws as aws
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import get_monitor
@@ -27,22 +28,24 @@ def account() -> str | Failure:
 
 
 def load_balancer_zone_id() -> str | Failure:
-    """The hosted zone in which classic load balancers of the provider's region have their names. It asks nothing of
-    AWS: the provider has them in a table."""
+    """The hosted zone in which classic load balancers of the provider's region have their names, as all regions have
+    one. It asks nothing of AWS: the provider has them in a table."""
     return _ask(lambda: aws.elb.get_hosted_zone_id().id)
 
 
-def zone_id(name: str, *, private: bool) -> str | Failure:
+def zone_id(name: str, *, private: bool, provider: aws.Provider | None) -> str | Failure:
     """The id of the one public or private hosted zone of the name: route53:ListHostedZones, :GetHostedZone,
-    :ListTagsForResource."""
-    return _ask(lambda: aws.route53.get_zone(name=name, private_zone=private).zone_id)
+    :ListTagsForResource. `provider`: the zone's, None for the stack's own."""
+    by = pulumi.InvokeOptions(provider=provider)
+    return _ask(lambda: aws.route53.get_zone(name=name, private_zone=private, opts=by).zone_id)
 
 
-def records(zone: str, hostname: str) -> list[Record] | Failure:
-    """The record sets of the name in the zone: route53:ListResourceRecordSets."""
+def records(zone: str, hostname: str, *, provider: aws.Provider | None) -> list[Record] | Failure:
+    """The record sets of the name in the zone: route53:ListResourceRecordSets. `provider`: as of `zone_id`."""
+    by = pulumi.InvokeOptions(provider=provider)
     # The provider lists the whole zone, and keeps what fits the regular expression.
     pattern = rf"^{re.escape(hostname)}\.?$"
-    found = _ask(lambda: aws.route53.get_records(zone_id=zone, name_regex=pattern).resource_record_sets)
+    found = _ask(lambda: aws.route53.get_records(zone_id=zone, name_regex=pattern, opts=by).resource_record_sets)
     if isinstance(found, Failure):
         return found
     return [

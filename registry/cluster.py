@@ -13,10 +13,11 @@ from urllib.parse import urlsplit
 
 import pulumi
 
+from registry.load_balancer.service_class import Refused
 from registry.settings import told
 
 if TYPE_CHECKING:
-    from kubernetes.client import ApiClient, Configuration
+    from kubernetes.client import ApiClient, ApiException, Configuration
 
 TIMEOUT_SECONDS = 10
 """How long the cluster may take to be connected, and again to answer."""
@@ -51,14 +52,16 @@ class Cluster:
 
     `name` tells a person which one it is: the kubeconfig's context and the server. `objects` has those that exist, as
     the API server gives them, by what kubectl calls them: `deployment/kube-registry`. `has_namespace`: their namespace
-    exists, as far as one may know. `region`: the AWS region that the server's name tells, as EKS's do. `context` is the
-    kubeconfig's, None without one; `is_named`: the stack's configuration says which one, or has the kubeconfig itself.
-    `uid` tells the cluster from any other; None if one may not see it.
+    exists, as far as one may know; `namespace_labels`: its labels, None if one may not see it. `region`: the AWS region
+    that the server's name tells, as EKS's do. `context` is the kubeconfig's, None without one; `is_named`: the stack's
+    configuration says which one, or has the kubeconfig itself. `uid` tells the cluster from any other; None if one may
+    not see it.
     """
 
     name: str
     objects: Mapping[str, Mapping[str, Any]]
     has_namespace: bool = True
+    namespace_labels: Mapping[str, str] | None = None
     region: str | None = None
     context: str | None = None
     is_named: bool = True
@@ -85,12 +88,14 @@ class _Target:
         named = f"of context {self.context}" if self.context else "that this runs in"
         return f"the cluster {named} ({self.configuration.host})"
 
-    def found(self, objects: Mapping[str, Mapping[str, Any]], *, has_namespace: bool = True) -> Cluster:
+    def found(self, objects: Mapping[str, Mapping[str, Any]], namespace: str, *, has_namespace: bool = True) -> Cluster:
         """What was asked of this cluster, with the answers, namespaces among them."""
+        seen = objects.get(f"namespace/{namespace}")
         return Cluster(
             self.name,
             {name: one for name, one in objects.items() if not name.startswith("namespace/")},
             has_namespace=has_namespace,
+            namespace_labels=seen["metadata"].get("labels") or {} if seen else None,
             region=self.region,
             context=self.context,
             is_named=self.is_named,
@@ -125,7 +130,7 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
                 match error.status:
                     case 404:
                         if one == f"namespace/{namespace}":
-                            return target.found(found, has_namespace=False)
+                            return target.found(found, namespace, has_namespace=False)
                     case 403:
                         refused.append(f"{kind}s")
                     case 401:
@@ -151,7 +156,7 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
             f"lets you see what is in the namespace {namespace} already, and it refuses: {', '.join(refused)}",
             "have a Role there that lets you get them: docs/rights.md has it. Perhaps there is no such namespace",
         )
-    return target.found(found)
+    return target.found(found, namespace)
 
 
 def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
@@ -170,6 +175,33 @@ def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
             "have a Role there that lets you list pods: docs/rights.md has it",
         ) from None
     return found["items"]
+
+
+def given_class(namespace: str) -> str | Refused | None:
+    """The class that the cluster gives a new Service of type LoadBalancer by itself, as webhooks and policies may.
+
+    Asked by a dry run, which makes nothing: it needs the right to create Services. Raises ClusterError.
+    """
+    from kubernetes.client import ApiClient, ApiException
+    from urllib3.exceptions import HTTPError
+
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"generateName": "kube-registry-"},
+        "spec": {"type": "LoadBalancer", "ports": [{"port": 443}]},
+    }
+    services = f"/{_COLLECTIONS['service'].format(namespace=namespace)}"
+    target = _connection()
+    try:
+        with ApiClient(target.configuration) as client:
+            made = _call(client, "POST", f"{services}?dryRun=All", service)
+    except ApiException as error:
+        forbidden = error.status == 403  # noqa: PLR2004 (HTTP's)
+        return Refused(_message(error), is_denied=forbidden)
+    except (HTTPError, OSError) as error:
+        return Refused(_line(error))
+    return made["spec"].get("loadBalancerClass")
 
 
 def patch(namespace: str, name: str, operations: Callable[[Mapping[str, Any]], list[dict[str, Any]]]) -> None:
@@ -192,7 +224,8 @@ def _path(namespace: str, name: str) -> str:
 
 
 def _call(client: ApiClient, method: str, path: str, body: Any = None) -> Mapping[str, Any]:
-    headers = {"Accept": "application/json"} | ({"Content-Type": "application/json-patch+json"} if body else {})
+    type_ = "application/json-patch+json" if method == "PATCH" else "application/json"
+    headers = {"Accept": "application/json"} | ({"Content-Type": type_} if body else {})
     answer: Any = client.call_api(
         path,
         method,
@@ -248,6 +281,14 @@ def _kubeconfig(provider: pulumi.Config) -> _Target:
         loader.set_active_context(context)
     loader.load_and_set(configuration)
     return _Target(configuration, loader.current_context["name"], bool(provider.get("context") or is_content))
+
+
+def _message(error: ApiException) -> str:
+    """What the API server says, on one line."""
+    try:
+        return " ".join(str(json.loads(error.body or "")["message"]).split()).rstrip(".")
+    except (ValueError, KeyError, TypeError):
+        return _line(error)
 
 
 def _line(error: Exception) -> str:

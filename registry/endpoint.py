@@ -10,16 +10,15 @@ import pulumi_aws as aws
 import pulumi_kubernetes as k8s
 
 from registry.environment import PORT
+from registry.load_balancer import names
+from registry.load_balancer.annotations import HTTP_PORT, HTTPS_PORT, PREFIX, service_annotations
+from registry.load_balancer.kinds import Kind
+from registry.load_balancer.service_class import is_internal
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS
 from registry.settings import AccessLogsSettings, LoadBalancerSettings
 
-HTTP_PORT, HTTPS_PORT = 80, 443
 _RECORD, _CERTIFICATE = "aws:route53/record:Record", "aws:acm/certificate:Certificate"
-ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
-"""What the annotations for the AWS cloud controller begin with:
-cloud-provider-aws.sigs.k8s.io/service_controller/"""
-INTERNAL = f"{ANNOTATION}internal"
 VALIDATION_RECORD_TTL_SECONDS = 60
 VALIDATION_MINUTES = 20
 """How long ACM may take to see the record that proves the name. It does in minutes, or never: if no parent domain
@@ -27,18 +26,15 @@ delegates to the zone, or a CAA record forbids it."""
 ALIAS_TTL_SECONDS = 60
 """How long resolvers keep an alias that leads to a load balancer: docs.aws.amazon.com/Route53/latest/DeveloperGuide/\
 resource-record-sets-choosing-alias-non-alias.html"""
-ACCESS_LOG_MINUTES = "60"
-"""How often a log is written, 5 or 60: AWS's own default."""
-DRAINING_SECONDS = 300
-"""How long requests that run on a node that leaves may take to their end, as AWS's own console has it."""
 
 
 class Endpoint(pulumi.ComponentResource):
     """A LoadBalancer Service, and for each hostname a Route53 alias record that points at the load balancer of it.
 
     With `tls` acm also a certificate for the hostnames, the first of which it is named after, proven by records in the
-    zone. Pods of `workload` are ready before the Service is made. `adopted_records`: the hostnames whose records are
-    there already, and the stack's.
+    zone. Pods of `workload` are ready before the Service is made. `kind`: who makes the load balancer, and which.
+    `adopted_records`: the hostnames whose records are there already, and the stack's. `zone_provider` writes into the
+    hosted zone; None: the stack's own.
 
     Outputs: `load_balancer_hostname` (Output[str], the load balancer's own DNS name) and `url` (Output[str]).
     """
@@ -53,10 +49,11 @@ class Endpoint(pulumi.ComponentResource):
         hostnames: Sequence[str],
         namespace: str,
         tls: str,
+        kind: Kind,
         load_balancer: LoadBalancerSettings,
         access_logs: AccessLogsSettings,
         zone_id: str,
-        load_balancer_zone_id: str,
+        zone_provider: aws.Provider | None,
         adopted_records: Collection[str],
         ownership: Ownership,
         workload: pulumi.Resource,
@@ -66,7 +63,9 @@ class Endpoint(pulumi.ComponentResource):
         super().__init__("registry:index:Endpoint", name, None, opts)
         certificate_arn: pulumi.Input[str] | None = None if tls == "none" else tls
         if tls == "acm":
-            certificate_arn = self._certificate(name, hostnames, zone_id, ownership, tags)
+            certificate_arn = self._certificate(
+                name, hostnames, zone_id=zone_id, zone_provider=zone_provider, ownership=ownership, tags=tags
+            )
 
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
@@ -78,13 +77,20 @@ class Endpoint(pulumi.ComponentResource):
             },
             "annotations": {
                 **ownership.annotations,
-                **_annotations(load_balancer, tags, certificate_arn),
-                **_access_log_annotations(access_logs, prefix=f"{hostnames[0]}/load-balancer"),
+                **service_annotations(
+                    kind,
+                    load_balancer,
+                    tags=tags,
+                    certificate_arn=certificate_arn,
+                    access_logs=access_logs,
+                    access_log_prefix=f"{hostnames[0]}/load-balancer",
+                ),
             },
         }
         port = HTTPS_PORT if certificate_arn else HTTP_PORT
         spec: k8s.core.v1.ServiceSpecArgsDict = {
             "type": "LoadBalancer",
+            "load_balancer_class": kind.service_class,
             "selector": POD_LABELS,
             "ports": [{"name": "registry", "port": port, "target_port": PORT, "protocol": "TCP"}],
             "load_balancer_source_ranges": load_balancer.allowed_cidrs,
@@ -100,8 +106,12 @@ class Endpoint(pulumi.ComponentResource):
                 aliases=ownership.former_name("kubernetes:core/v1:Service", f"{name}-service", namespace=namespace),
                 # Waits for ready pods: without them there is nothing to wait for.
                 depends_on=[workload],
-                # The cloud controller never makes a public load balancer internal, or the other way round.
-                replace_on_changes=[f'metadata.annotations["{INTERNAL}"]'],
+                # What no controller changes on a living Service: who makes the load balancer, and its scheme.
+                replacement_trigger=[kind.name, "internal" if load_balancer.internal else "public"],
+                # A stack of before there was a trigger has none to compare.
+                replace_on_changes=[f'metadata.annotations["{PREFIX}internal"]']
+                if is_internal(ownership.service()) not in (None, load_balancer.internal)
+                else None,
                 delete_before_replace=True,
                 hooks=pulumi.ResourceHookBinding(before_update=prepare),
             ),
@@ -109,6 +119,7 @@ class Endpoint(pulumi.ComponentResource):
         # AWS gives a load balancer a name, never a fixed address.
         self.load_balancer_hostname = service.status.load_balancer.ingress[0].hostname
 
+        load_balancer_zone_id = self.load_balancer_hostname.apply(_zone_of)
         moves = pulumi.ResourceHookBinding(after_update=[_moved()]) if ownership.moves_to(namespace) else None
         records = [
             aws.route53.Record(
@@ -127,6 +138,7 @@ class Endpoint(pulumi.ComponentResource):
                 allow_overwrite=True if hostname in adopted_records else None,
                 opts=pulumi.ResourceOptions(
                     parent=self,
+                    provider=zone_provider,
                     aliases=ownership.former_name(_RECORD, f"{name}-record", name=hostname),
                     hooks=moves,
                 ),
@@ -142,7 +154,9 @@ class Endpoint(pulumi.ComponentResource):
         self,
         name: str,
         hostnames: Sequence[str],
+        *,
         zone_id: str,
+        zone_provider: aws.Provider | None,
         ownership: Ownership,
         tags: Mapping[str, str],
     ) -> pulumi.Output[str]:
@@ -175,6 +189,7 @@ class Endpoint(pulumi.ComponentResource):
                 allow_overwrite=True,
                 opts=pulumi.ResourceOptions(
                     parent=self,
+                    provider=zone_provider,
                     # Its own name tells nothing of the hostname that it proves.
                     aliases=[pulumi.Alias(name=f"{name}-certificate-validation-record")]
                     if ownership.former_name(_CERTIFICATE, f"{name}-certificate", domainName=hostname)
@@ -206,39 +221,10 @@ def _moved() -> pulumi.ResourceHook:
     return pulumi.ResourceHook("wait-for-resolvers", wait)
 
 
-def _annotations(
-    balancer: LoadBalancerSettings, tags: Mapping[str, str], certificate_arn: pulumi.Input[str] | None
-) -> dict[str, pulumi.Input[str]]:
-    """What the AWS cloud controller is to do with the load balancer."""
-    annotations: dict[str, pulumi.Input[str]] = {
-        f"{ANNOTATION}connection-idle-timeout": str(balancer.idle_timeout_seconds),
-        # Off by default: a node that leaves would cut every push that comes by it.
-        f"{ANNOTATION}connection-draining-enabled": "true",
-        f"{ANNOTATION}connection-draining-timeout": str(DRAINING_SECONDS),
-        # Off by default: the zones' nodes would get the same share of requests however many they are, and a zone
-        # without a node would answer nothing.
-        f"{ANNOTATION}cross-zone-load-balancing-enabled": "true",
-        f"{ANNOTATION}additional-resource-tags": ",".join(f"{key}={value}" for key, value in tags.items()),
-    }
-    if balancer.internal:
-        annotations[INTERNAL] = "true"
-    if certificate_arn:
-        annotations |= {
-            f"{ANNOTATION}ssl-cert": certificate_arn,
-            f"{ANNOTATION}ssl-ports": str(HTTPS_PORT),
-            f"{ANNOTATION}ssl-negotiation-policy": balancer.ssl_negotiation_policy,
-            # TLS ends at the load balancer, which tells the pods of it by X-Forwarded-Proto.
-            f"{ANNOTATION}backend-protocol": "http",
-        }
-    return annotations
-
-
-def _access_log_annotations(access_logs: AccessLogsSettings, *, prefix: str) -> dict[str, str]:
-    if not access_logs.bucket:
-        return {}
-    return {
-        f"{ANNOTATION}access-log-enabled": "true",
-        f"{ANNOTATION}access-log-emit-interval": ACCESS_LOG_MINUTES,
-        f"{ANNOTATION}access-log-s3-bucket-name": access_logs.bucket,
-        f"{ANNOTATION}access-log-s3-bucket-prefix": prefix,
-    }
+def _zone_of(load_balancer_hostname: str) -> pulumi.Output[str]:
+    """The id of the hosted zone in which a load balancer of this name has it. AWS has one in each region for either
+    kind, and the provider a table of them. Raises UnknownNameError."""
+    name = names.read(load_balancer_hostname)
+    if name.is_network:
+        return aws.lb.get_hosted_zone_id_output(load_balancer_type="network", region=name.region).id
+    return aws.elb.get_hosted_zone_id_output(region=name.region).id

@@ -82,6 +82,8 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         variables["REGISTRY_AUTH"] = "htpasswd"
         variables["REGISTRY_AUTH_HTPASSWD_REALM"] = REALM
         variables["REGISTRY_AUTH_HTPASSWD_PATH"] = f"{HTPASSWD_DIRECTORY}/{HTPASSWD_FILE}"
+    if not settings.redirect:
+        variables["REGISTRY_STORAGE_REDIRECT_DISABLE"] = "true"
     if settings.bucket.endpoint:
         variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = settings.bucket.endpoint
         # A host name for each bucket would need a certificate for it, which a VPC endpoint's URL need not have.

@@ -11,18 +11,17 @@ import pulumi
 
 from registry import cluster
 from registry.environment import ACCESS_KEY_VARIABLES
-from registry.pod import TERMINATION_GRACE_PERIOD_SECONDS
-
-FORMER_PODS_SECONDS = 2 * TERMINATION_GRACE_PERIOD_SECONDS
-"""How long pods that have a former access key are awaited: as long as one may take to end, and again."""
+from registry.pod import termination_grace_period_seconds
 
 
 class FormerPodsError(pulumi.RunError):
     """Pods with a former access key do not end. The message names them, and the remedy."""
 
 
-async def await_end(namespace: str, labels: Mapping[str, str], secret_name: str) -> None:
+async def await_end(namespace: str, labels: Mapping[str, str], secret_name: str, removal_seconds: int) -> None:
     """Return when no pod with these labels has the access key of another Secret than this one.
+
+    They are awaited as long as one may take to end, and again; `removal_seconds` as of `pod_spec`.
 
     Pulumi deletes a former key when the program has ended. A Deployment counts as updated when its new pods are ready,
     but those that end still serve; and of an `up` that failed any may be left, which the next one does not update.
@@ -30,7 +29,7 @@ async def await_end(namespace: str, labels: Mapping[str, str], secret_name: str)
     before the key is, and its pods before it (the provider deletes in the foreground).
     Raises FormerPodsError if some stay, ClusterError if it cannot be seen: then the key stays as well.
     """
-    deadline = time.monotonic() + FORMER_PODS_SECONDS
+    deadline = time.monotonic() + 2 * termination_grace_period_seconds(removal_seconds)
     waits = False
     while former := former_pods(await asyncio.to_thread(cluster.pods, namespace, labels), secret_name):
         if time.monotonic() > deadline:

@@ -17,6 +17,8 @@ def _hostname_of(settings: Settings) -> str:
     return f"if the hostname {settings.hostname} is wrong, pulumi config set hostname NAME; if it is right, "
 
 
+_REFUSED_ROLE = re.compile(r"AssumeRole|assume role|cannot be assumed", re.IGNORECASE)
+"""What the provider says of a role that it may not take, or that does not exist."""
 _REFUSED_ACCOUNT = re.compile(r"AWS account ID not allowed: (\d+)", re.IGNORECASE)
 """What the provider says: VerifyAccountIDAllowed of github.com/hashicorp/aws-sdk-go-base."""
 
@@ -71,6 +73,8 @@ class Judge:
     def zone(self, answer: str | Failure) -> str | None:
         """By the look-up of the hosted zone's name."""
         name, kind = self._settings.zone, "private" if self._settings.private_zone else "public"
+        if isinstance(answer, Failure) and self._is_refused_role(answer):
+            return self._role(answer)
         match answer:
             case Failure("missing"):
                 return told(
@@ -98,9 +102,25 @@ class Judge:
                 )
         return None
 
+    def _is_refused_role(self, answer: Failure) -> bool:
+        return bool(self._settings.zone_role_arn and _REFUSED_ROLE.search(answer.reason))
+
+    def _role(self, answer: Failure) -> str:
+        return told(
+            "zoneRoleArn",
+            self._settings.zone_role_arn,
+            f"be a role that these credentials may take, and AWS refuses it: {answer.reason[:REASON_LENGTH]}",
+            "let the role trust the stack's account, and give whoever runs this sts:AssumeRole on it:\n"
+            "    docs/rights.md, A zone in another account",
+        )
+
     def zone_id(self, records: Sequence[Record] | Failure) -> str | None:
         """By the look-up of records in the zone that the settings give by its id."""
-        if not isinstance(records, Failure) or records.kind != "missing":
+        if not isinstance(records, Failure):
+            return None
+        if self._is_refused_role(records):
+            return self._role(records)
+        if records.kind != "missing":
             return None
         return told(
             "zoneId",

@@ -42,14 +42,15 @@ class Ownership(pulumi.ComponentResource):
 
     Outputs: `annotations` (dict of strings), which every object of the stack has. Found in the cluster: `mistakes` (in
     the words of the settings' errors), `cluster` (its name for a person, None if it cannot be asked), `cluster_region`
-    if it tells one, and `load_balancer_hostnames` of the stack's Service. `has_state`: the stack was updated before, or
-    is now.
+    if it tells one, `namespace_labels` (None if one may not see them), and `load_balancer_hostnames` of the stack's
+    Service. `has_state`: the stack was updated before, or is now.
     """
 
     annotations: Mapping[str, str]
     mistakes: list[str]
     cluster: str | None
     cluster_region: str | None
+    namespace_labels: Mapping[str, str] | None
     load_balancer_hostnames: list[str]
     has_state: bool
 
@@ -64,6 +65,7 @@ class Ownership(pulumi.ComponentResource):
         self.has_state = stack_id is not None or bool(stack_state.last_outputs())
 
         self.mistakes, self.cluster, self.cluster_region, self._live = [], None, None, {}
+        self.namespace_labels = None
         self._name = name
         self._uid = recorded = self._recorded_cluster(name)
         try:
@@ -74,6 +76,7 @@ class Ownership(pulumi.ComponentResource):
             self.mistakes.append(str(error))
         else:
             self.cluster, self.cluster_region = found.name, found.region
+            self.namespace_labels = found.namespace_labels
             self.mistakes += cluster_mistakes(found, recorded, f"{name}-cluster")
             if self.has_state and not recorded and _lacks_service(found, f"{name}-service"):
                 self.mistakes.append(missing_service(found.context, namespace))
@@ -114,6 +117,11 @@ class Ownership(pulumi.ComponentResource):
         That it is if its outputs, or what is in its `metadata`, are as `told`.
         """
         return stack_state.former_name(type_, former, **told) if self.has_state else None
+
+    def service(self) -> Mapping[str, Any] | None:
+        """The stack's Service as it is in the cluster, else as the state has it, one of another namespace too."""
+        found = stack_state.resources("kubernetes:core/v1:Service") if self.has_state else {}
+        return self._live.get("service/kube-registry") or next(iter(found.values()), None)
 
     def moves_to(self, namespace: str) -> bool:
         """Whether the state has a Service of another namespace, which goes when all else has succeeded."""

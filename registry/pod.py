@@ -29,8 +29,11 @@ POD_LABELS = {"k8s-app": "kube-registry"}
 ENDPOINT_REMOVAL_SECONDS = 5
 """How long an ending pod still takes new requests, for every node to hear that it is no endpoint any more."""
 
-TERMINATION_GRACE_PERIOD_SECONDS = ENDPOINT_REMOVAL_SECONDS + DRAIN_SECONDS + 5
-"""How long an ending pod may take at the most."""
+
+def termination_grace_period_seconds(removal_seconds: int) -> int:
+    """How long an ending pod may take at the most, of which it takes new requests for `removal_seconds`."""
+    return removal_seconds + DRAIN_SECONDS + 5
+
 
 USER_ID = 65532
 """Any user but root: the registry keeps nothing in its file system. The same number as distroless images have."""
@@ -41,6 +44,7 @@ def pod_spec(
     environment: Mapping[str, pulumi.Input[str]],
     *,
     memory_limit: int,
+    removal_seconds: int,
     has_users: bool,
     storage_check_name: pulumi.Input[str],
     access_key_secret_name: pulumi.Input[str],
@@ -50,7 +54,7 @@ def pod_spec(
     """The pod's spec, within the Pod Security Standard `restricted`.
 
     `environment` has the variables that are no secret; the others come from the two Secrets, as do the users, if there
-    are any. `memory_limit`: in bytes.
+    are any. `memory_limit`: in bytes. `removal_seconds`: how long an ending pod still takes new requests.
     `storage_check_name` is the ConfigMap of the storage check.
     """
     security_context: k8s.core.v1.SecurityContextArgsDict = {
@@ -80,7 +84,7 @@ def pod_spec(
         "automount_service_account_token": False,
         # A Service named `registry` would put REGISTRY_PORT and the like into the registry's configuration.
         "enable_service_links": False,
-        "termination_grace_period_seconds": TERMINATION_GRACE_PERIOD_SECONDS,
+        "termination_grace_period_seconds": termination_grace_period_seconds(removal_seconds),
         "security_context": {
             "run_as_non_root": True,
             "run_as_user": USER_ID,
@@ -114,7 +118,7 @@ def pod_spec(
                     "timeout_seconds": 2,
                 },
                 "liveness_probe": {"tcp_socket": {"port": "registry"}, "period_seconds": 10, "timeout_seconds": 5},
-                "lifecycle": {"pre_stop": {"sleep": {"seconds": ENDPOINT_REMOVAL_SECONDS}}},
+                "lifecycle": {"pre_stop": {"sleep": {"seconds": removal_seconds}}},
                 "resources": {
                     # A push costs 5 ms of CPU time for each MiB, so 250m are 50 MiB/s, and more where the node has it.
                     # Five layers at once take 200 MB.

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 import pulumi
+import pulumi_aws as aws
 
-from registry import aws_reads, stack_state
+from registry import aws_reads, cluster, stack_state
 from registry.aws_answers import Failure, Record
 from registry.environment import HTPASSWD_FILE
+from registry.load_balancer import combinations, readiness_gates, service_class
+from registry.load_balancer.kinds import Kind
 from registry.mistakes import Judge
 from registry.ownership import Ownership
 from registry.settings import Settings, SettingsError
+from registry.zone_provider import zone_provider
 
 _AUTONAMED = re.compile(r"registry-bucket-[0-9a-f]{7}")
 """The names that Pulumi makes: pulumi.com/docs/iac/concepts/resources/names/#autonaming"""
@@ -25,15 +29,16 @@ _AUTONAMED = re.compile(r"registry-bucket-[0-9a-f]{7}")
 class Surroundings:
     """What the settings lead to in AWS.
 
-    `zone_id` is the hosted zone's, `load_balancer_zone_id` that of the region's classic load balancers.
-    `adopted_records`: the hostnames whose records lead to this stack's load balancer already, but which the state does
-    not have, so that they are to be taken over. `bucket_name`: as set, or as it was, None for one that Pulumi makes.
-    `was_versioned`: the stack's bucket keeps versions of objects, or did once. `users`: those of the settings, in the
-    order in which the pods have them.
+    `zone_id` is the hosted zone's, which `zone_provider` writes into if the stack's own provider does not. `kind`: who
+    makes the load balancer, and which. `adopted_records`: the hostnames whose records lead to this stack's load
+    balancer already, but which the state does not have, so that they are to be taken over. `bucket_name`: as set, or as
+    it was, None for one that Pulumi makes. `was_versioned`: the stack's bucket keeps versions of objects, or did once.
+    `users`: those of the settings, in the order in which the pods have them.
     """
 
     zone_id: str
-    load_balancer_zone_id: str
+    kind: Kind
+    zone_provider: aws.Provider | None = None
     adopted_records: Collection[str] = ()
     bucket_name: str | None = None
     was_versioned: bool = False
@@ -46,15 +51,16 @@ class Surroundings:
         Raises SettingsError, with every mistake that AWS and (by `ownership`) the cluster know, all at once.
         """
         look = _Look(settings, ownership)
-        load_balancer_zone_id = zone_id = certificate = None
+        zone_id = certificate = None
         adopted_records: list[str] = []
         if look.at_account():
-            load_balancer_zone_id = look.at_load_balancer_zone()
+            look.at_provider_region()
             zone_id = look.at_zone()
             adopted_records = [name for name in settings.all_hostnames if zone_id and look.at_record(zone_id, name)]
             look.at_bucket()
             look.at_access_logs()
             certificate = look.at_region()
+        look.at_load_balancer()
         unanswered, warnings = look.judge.unanswered(look.answers)
         mistakes = [*ownership.mistakes, *look.mistakes, *unanswered]
         error = SettingsError.of(mistakes, ownership.cluster) if mistakes else None
@@ -66,12 +72,15 @@ class Surroundings:
             raise error
         if settings.is_open:
             warnings.append(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)")
-        for warning in warnings:
+        for note in look.notes:
+            pulumi.log.info(note)
+        for warning in [*look.warnings, *warnings]:
             pulumi.log.warn(warning)
         ownership.record_cluster()
         return cls(
             zone_id or "",
-            load_balancer_zone_id or "",
+            look.kind,
+            look.zone_provider,
             adopted_records,
             look.bucket_name(),
             look.was_versioned(),
@@ -80,12 +89,17 @@ class Surroundings:
 
 
 class _Look:
-    """One look at each thing; `mistakes` are those that it showed, `answers` what AWS said, by setting."""
+    """One look at each thing; `mistakes` are those that it showed, `answers` what AWS said, by setting. `notes` and
+    `warnings` are to be told if there are no mistakes."""
 
     def __init__(self, settings: Settings, ownership: Ownership) -> None:
         self.judge = Judge(settings)
         self.mistakes: list[str] = []
         self.answers: dict[str, object] = {}
+        self.notes: list[str] = []
+        self.warnings: list[str] = []
+        self.kind = Kind.CLASSIC
+        self.zone_provider: aws.Provider | None = None
         self._settings = settings
         self._ownership = ownership
 
@@ -101,28 +115,45 @@ class _Look:
             self.answers["aws:allowedAccountIds"] = found
         return False
 
-    def at_load_balancer_zone(self) -> str | None:
-        """The id of the zone of classic load balancers, if the region has one."""
+    def at_provider_region(self) -> None:
+        """Whether the provider's region is one, and the cluster's."""
         found = aws_reads.load_balancer_zone_id()
         if isinstance(found, str):
             self._note(self.judge.cluster_region(aws_reads.region(), self._ownership.cluster_region))
-            return found
+            return
         mistake = self.judge.region(aws_reads.region(), found)
         self._note(mistake)
         if not mistake:
             self.answers["aws:region"] = found
-        return None
+
+    def at_load_balancer(self) -> None:
+        """Who makes the load balancer, and which, as far as the cluster tells; and what does not go with it."""
+        settings, ownership = self._settings, self._ownership
+
+        def ask() -> str | service_class.Refused | None:
+            return cluster.given_class(settings.namespace) if ownership.cluster and not ownership.mistakes else None
+
+        found = service_class.find(settings.load_balancer, ownership.service(), ask)
+        self.kind = found.kind
+        self.notes += [found.note] if found.note else []
+        self.warnings += [found.warning] if found.warning else []
+        self._note(found.mistake)
+        self.mistakes += combinations.mistakes(found.kind, settings)
+        gates = readiness_gates.find(found.kind, settings, ownership.namespace_labels)
+        self.warnings += [gates.warning] if gates.warning else []
+        self._note(gates.mistake)
 
     def at_zone(self) -> str | None:
         """The id of the hosted zone, if there is one."""
         settings = self._settings
+        self.zone_provider = zone_provider(settings.zone_role_arn)
         if settings.zone_id:
             return settings.zone_id
-        found = aws_reads.zone_id(settings.zone, private=settings.private_zone)
+        found = aws_reads.zone_id(settings.zone, private=settings.private_zone, provider=self.zone_provider)
         self._note(self.judge.zone(found))
         if isinstance(found, str):
             return found
-        if found.kind == "failed":
+        if found.kind == "failed" and not self.judge.zone(found):
             self.answers["zone"] = found
         return None
 
@@ -133,7 +164,7 @@ class _Look:
         making and the noting, it is the record that leads to the load balancer of the stack's Service, of which the
         Service's mark says whose it is, or to that of its last outputs. Any other is somebody else's.
         """
-        found = aws_reads.records(zone_id, hostname)
+        found = aws_reads.records(zone_id, hostname, provider=self.zone_provider)
         if self._settings.zone_id and hostname == self._settings.hostname:
             self._note(self.judge.zone_id(found))
         if isinstance(found, Failure):

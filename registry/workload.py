@@ -11,8 +11,9 @@ import pulumi_random as random
 
 from registry import former_pods, network_policies, storage_check
 from registry.environment import HTPASSWD_FILE
+from registry.load_balancer import readiness_gates
 from registry.ownership import Ownership
-from registry.pod import POD_LABELS, pod_spec
+from registry.pod import ENDPOINT_REMOVAL_SECONDS, POD_LABELS, pod_spec
 from registry.releases import warning_about
 
 FIRST_VERSION = "v0"
@@ -27,8 +28,10 @@ PROGRESS_DEADLINE_SECONDS = 150
 """How long an update waits for its pods: a node that is added for them takes one or two minutes, the image some
 seconds."""
 
-_TIMEOUTS = pulumi.CustomTimeouts(create=f"{PROGRESS_DEADLINE_SECONDS}s", update=f"{PROGRESS_DEADLINE_SECONDS}s")
-"""The provider reads no deadline of the cluster's, and would wait ten minutes."""
+
+def _timeouts(seconds: int) -> pulumi.CustomTimeouts:
+    """The provider reads no deadline of the cluster's, and would wait ten minutes."""
+    return pulumi.CustomTimeouts(create=f"{seconds}s", update=f"{seconds}s")
 
 
 class Workload(pulumi.ComponentResource):
@@ -36,6 +39,7 @@ class Workload(pulumi.ComponentResource):
 
     They have a ServiceAccount that may do nothing, and NetworkPolicies: `policies`, by their names.
     `environment` has what is no secret. `memory_limit`: in bytes, of each pod. `htpasswd`: None, if everyone may come.
+    `are_targets`: a load balancer sends connections to the pods themselves, and tells by a readiness gate when it does.
 
     Both controllers replace pods without a moment without a ready one, at every change of the pod template. Whoever
     depends on the workload gets ready pods.
@@ -51,6 +55,7 @@ class Workload(pulumi.ComponentResource):
         image: str,
         environment: Mapping[str, pulumi.Input[str]],
         memory_limit: int,
+        are_targets: bool,
         policies: Mapping[str, k8s.networking.v1.NetworkPolicySpecArgsDict],
         ownership: Ownership,
         storage_check_objects: Sequence[pulumi.Resource],
@@ -70,6 +75,8 @@ class Workload(pulumi.ComponentResource):
             pulumi.log.warn(warning, resource=self)
 
         child = pulumi.ResourceOptions(parent=self)
+        removal_seconds = readiness_gates.REMOVAL_SECONDS if are_targets else ENDPOINT_REMOVAL_SECONDS
+        deadline_seconds = PROGRESS_DEADLINE_SECONDS + (readiness_gates.REGISTRATION_SECONDS if are_targets else 0)
 
         # The objects that are not named after what they hold. In another namespace each is another resource, so that a
         # change of the namespace that was broken off can be taken back.
@@ -129,6 +136,7 @@ class Workload(pulumi.ComponentResource):
             image,
             environment,
             memory_limit=memory_limit,
+            removal_seconds=removal_seconds,
             has_users=htpasswd is not None,
             storage_check_name=configuration.metadata.name,
             access_key_secret_name=key_secret_name,
@@ -139,15 +147,27 @@ class Workload(pulumi.ComponentResource):
         opts = pulumi.ResourceOptions(parent=self, depends_on=[*storage_check_objects, *in_force])
         if controller == "Deployment":
             deployment = self._deployment(
-                name, namespace=namespace, replicas=replicas, ownership=ownership, pod=pod, opts=opts
+                name,
+                namespace=namespace,
+                replicas=replicas,
+                deadline_seconds=deadline_seconds,
+                ownership=ownership,
+                pod=pod,
+                opts=opts,
             )
             if not pulumi.runtime.is_dry_run():
                 pulumi.Output.all(deployment.urn, key_secret_name).apply(
-                    lambda both: former_pods.await_end(namespace, POD_LABELS, both[1])
+                    lambda both: former_pods.await_end(namespace, POD_LABELS, both[1], removal_seconds)
                 )
         else:
             self._replication_controller(
-                name, namespace=namespace, replicas=replicas, ownership=ownership, pod=pod, opts=opts
+                name,
+                namespace=namespace,
+                replicas=replicas,
+                deadline_seconds=deadline_seconds,
+                ownership=ownership,
+                pod=pod,
+                opts=opts,
             )
         self.register_outputs({})
 
@@ -157,6 +177,7 @@ class Workload(pulumi.ComponentResource):
         *,
         namespace: str,
         replicas: int,
+        deadline_seconds: int,
         ownership: Ownership,
         pod: k8s.core.v1.PodSpecArgsDict,
         opts: pulumi.ResourceOptions,
@@ -171,7 +192,7 @@ class Workload(pulumi.ComponentResource):
         spec: k8s.apps.v1.DeploymentSpecArgsDict = {
             "replicas": replicas,
             "selector": {"match_labels": POD_LABELS},
-            "progress_deadline_seconds": PROGRESS_DEADLINE_SECONDS,
+            "progress_deadline_seconds": deadline_seconds,
             # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
             "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
             "template": {"metadata": {"labels": labels}, "spec": pod},
@@ -190,7 +211,7 @@ class Workload(pulumi.ComponentResource):
                     hooks=pulumi.ResourceHookBinding(
                         before_update=prepare, on_error=[storage_check.explanation(namespace, POD_LABELS)]
                     ),
-                    custom_timeouts=_TIMEOUTS,
+                    custom_timeouts=_timeouts(deadline_seconds),
                 ),
             ),
         )
@@ -201,6 +222,7 @@ class Workload(pulumi.ComponentResource):
         *,
         namespace: str,
         replicas: int,
+        deadline_seconds: int,
         ownership: Ownership,
         pod: k8s.core.v1.PodSpecArgsDict,
         opts: pulumi.ResourceOptions,
@@ -262,7 +284,7 @@ class Workload(pulumi.ComponentResource):
                     hooks=pulumi.ResourceHookBinding(
                         before_update=prepare, on_error=[storage_check.explanation(namespace, POD_LABELS)]
                     ),
-                    custom_timeouts=_TIMEOUTS,
+                    custom_timeouts=_timeouts(deadline_seconds),
                 ),
             ),
         )

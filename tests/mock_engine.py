@@ -29,9 +29,12 @@ EVENT_LOOP = asyncio.new_event_loop()
 LIVE_OBJECTS: dict[str, Any] = {}
 """What the cluster has of the names that the stack's objects have."""
 
+GIVEN_CLASS: Any = None
+"""What class the cluster gives a new Service by itself, or a `Refused`."""
+
 CLUSTER: dict[str, Any] = {}
 """What else is told of the cluster, as fields of `Cluster`."""
-CLUSTER_AS_IT_IS: dict[str, Any] = {"context": "test", "uid": "uid of kube-system"}
+CLUSTER_AS_IT_IS: dict[str, Any] = {"context": "test", "uid": "uid of kube-system", "namespace_labels": {}}
 
 PROVIDERS = {"aws:allowedAccountIds": '["111122223333"]', "kubernetes:context": "test"}
 """What the stack's configuration says of account and cluster."""
@@ -47,6 +50,9 @@ LAST_OUTPUTS: dict[str, Any] = {}
 
 STATE: list[dict[str, Any]] = []
 """What the state has after an earlier update: `type` and `outputs` of each resource, and its `name` where it counts."""
+
+LOAD_BALANCER_HOSTNAME = "a1b2.us-east-1.elb.amazonaws.com"
+"""The name that the Service's load balancer gets."""
 
 AWS: dict[str, Any] = {}
 """What AWS answers to a function of the provider, by its name; a text is an error of the provider."""
@@ -81,6 +87,8 @@ class Engine(pulumi.runtime.Mocks):
 
     resources: list[Resource] = field(default_factory=list)
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    calls_by_provider: dict[str, set[str]] = field(default_factory=dict)
+    """The functions that were asked, by the name of the provider that the program made; empty: the engine's own."""
     preview: bool = False
     """As in a preview of a new stack, what a resource gets at its creation is not known."""
 
@@ -123,17 +131,21 @@ class Engine(pulumi.runtime.Mocks):
             "kubernetes:core/v1:Secret": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
             "kubernetes:core/v1:ConfigMap": {"metadata": {"name": f"{args.name}-5e6f7a8b"}},
             "kubernetes:core/v1:Service": {
-                "status": {"loadBalancer": {"ingress": [{"hostname": "a1b2.us-east-1.elb.amazonaws.com"}]}}
+                "status": {"loadBalancer": {"ingress": [{"hostname": LOAD_BALANCER_HOSTNAME}]}}
             },
         }
         return answers.get(args.typ, {})
 
     def call(self, args: pulumi.runtime.MockCallArgs) -> tuple[dict[str, Any], list[tuple[str, str]] | None]:
         self.calls.append((args.token, args.args))
+        provider = args.provider.split("::")[3] if args.provider else ""
+        self.calls_by_provider.setdefault(provider, set()).add(args.token.rpartition(":")[2])
         name = args.token.rpartition(":")[2]
         match name:
             case "getZone" if name not in AWS:
                 return {"zoneId": f"zone of {args.args['name']}"}, []
+            case "getHostedZoneId" if name not in AWS and args.token.startswith("aws:lb/"):
+                return {"id": f"zone of network load balancers in {args.args['region']}"}, []
             case "getBucket" if name not in AWS and args.args["bucket"] == "logs":
                 return {"bucketRegion": "us-east-1"}, []
             case "readStackOutputs":
@@ -172,6 +184,8 @@ class Options:
     update_timeout: str
     replacement_trigger: Any
     aliases: set[str]
+    provider: str
+    """The name of the provider that the program made for it, if it did."""
 
 
 HOOKS = ("before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete", "on_error")
@@ -202,6 +216,7 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
             if request.HasField("replacement_trigger")
             else None,
             aliases={alias.spec.name or alias.spec.type for alias in request.aliases},
+            provider=request.provider.split("::")[3] if request.provider else "",
             hooks={name: when for when in HOOKS for name in getattr(request.hooks, when)},
         )
         return super().RegisterResource(request)
@@ -274,6 +289,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], *, pr
     name = "the cluster of context test (https://kubernetes.example.com)"
     found = Cluster(name, LIVE_OBJECTS, **CLUSTER_AS_IT_IS | CLUSTER)
     monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
+    monkeypatch.setattr("registry.cluster.given_class", lambda namespace: GIVEN_CLASS)
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [])
     monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
     monitor = Monitor(engine)

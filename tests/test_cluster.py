@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
-from registry.cluster import ClusterError, existing_objects, pods
+from registry.cluster import ClusterError, existing_objects, given_class, pods
+from registry.load_balancer.service_class import Refused
 
 DEPLOYMENT, SERVICE = "deployment/kube-registry", "service/kube-registry"
 NAMESPACE = "/api/v1/namespaces/kube-system"
@@ -36,6 +37,14 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(answer if isinstance(answer, int) else 200)
         self.end_headers()
         self.wfile.write(json.dumps({} if isinstance(answer, int) else answer).encode())
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        assert isinstance(self.server, ApiServer)
+        status, answer = self.server.answers[f"POST {self.path}"]
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(answer).encode())
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -226,3 +235,26 @@ def test_the_pods_with_labels_are_listed_or_it_is_told_what_forbids_it(api_serve
     api_server.answers[path] = 403
     with pytest.raises(ClusterError, match="a cluster that lists the pods in the namespace images, and it does not"):
         pods("images", {"k8s-app": "kube-registry"})
+
+
+QUESTION = f"POST {NAMESPACE}/services?dryRun=All"
+
+
+@pytest.mark.parametrize(
+    ("answer", "given"),
+    [
+        ((201, {"spec": {"loadBalancerClass": "service.k8s.aws/nlb"}}), "service.k8s.aws/nlb"),
+        ((201, {"spec": {}}), None),
+        ((403, {"message": "services is forbidden"}), Refused("services is forbidden", is_denied=True)),
+        (
+            (500, {"message": "failed calling webhook: no endpoints available."}),
+            Refused("failed calling webhook: no endpoints available"),
+        ),
+    ],
+)
+def test_a_dry_run_tells_which_class_the_cluster_gives_a_service(
+    api_server: ApiServer, configure: Any, answer: tuple[int, Any], given: str | Refused | None
+) -> None:
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    api_server.answers[QUESTION] = answer
+    assert given_class("kube-system") == given

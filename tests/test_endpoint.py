@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from registry.live_objects import OWNER
+from registry.settings import SettingsError
 from tests.forms import POST
 from tests.mock_engine import Deploy
 
@@ -35,6 +37,8 @@ def test_the_service_is_the_posts(deploy: Deploy) -> None:
 
 
 FOR_EVERY_BALANCER = {
+    "scheme": "internet-facing",
+    "internal": "false",
     "connection-idle-timeout": "900",
     "connection-draining-enabled": "true",
     "connection-draining-timeout": "300",
@@ -97,6 +101,7 @@ def test_the_way_in_is_as_set(deploy: Deploy) -> None:
         balancer_annotations(service).items()
         >= {
             "internal": "true",
+            "scheme": "internal",
             "connection-idle-timeout": "4000",
             "ssl-negotiation-policy": "ELBSecurityPolicy-2016-08",
         }.items()
@@ -121,6 +126,15 @@ def test_the_alias_points_at_the_load_balancer_with_the_load_balancers_own_zone(
             }
         ],
     }
+
+
+def test_the_zone_of_the_alias_is_that_of_the_name_that_the_load_balancer_was_given(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "k8s-kubesyst-kubeRegi-0123456789-0123456789abcdef.elb.eu-west-1.amazonaws.com"
+    monkeypatch.setattr("tests.mock_engine.LOAD_BALANCER_HOSTNAME", name)
+    (alias,) = deploy().named("registry-record-registry.example.com")["aliases"]
+    assert (alias["name"], alias["zoneId"]) == (name, "zone of network load balancers in eu-west-1")
 
 
 def test_the_zone_is_looked_up_where_the_settings_say(deploy: Deploy) -> None:
@@ -189,8 +203,31 @@ def test_the_records_of_a_stack_from_before_there_were_several_are_taken_over_by
 def test_the_service_is_made_when_pods_are_ready_and_another_scheme_replaces_it(deploy: Deploy) -> None:
     options = deploy().options["registry-service-kube-system"]
     assert "registry-deployment-kube-system" in options.depends_on
-    assert options.replace_on_changes == [f'metadata.annotations["{ANNOTATION}internal"]']
+    assert (options.replacement_trigger, options.replace_on_changes) == (["CLASSIC", "public"], [])
     assert options.delete_before_replace
+    internal = deploy(loadBalancer={"internal": True, "class": "service.k8s.aws/nlb"})
+    assert internal.options["registry-service-kube-system"].replacement_trigger == ["CONTROLLER", "internal"]
+
+
+@pytest.mark.parametrize("was_internal", [True, False])
+def test_another_scheme_replaces_the_service_of_a_stack_from_before_there_was_a_trigger(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, was_internal: bool
+) -> None:
+    annotations = {f"{ANNOTATION}internal": "true"} if was_internal else {}
+    metadata = {"namespace": "kube-system", "annotations": annotations}
+    service = {
+        "type": "kubernetes:core/v1:Service",
+        "name": "registry-service-kube-system",
+        "outputs": {"metadata": metadata},
+    }
+    monkeypatch.setattr("tests.mock_engine.STATE", [service])
+    monkeypatch.setattr("tests.mock_engine.LAST_OUTPUTS", {"bucketName": "images"})
+
+    def replaces(internal: bool) -> bool:
+        deployed = deploy(loadBalancer={"internal": internal})
+        return bool(deployed.options["registry-service-kube-system"].replace_on_changes)
+
+    assert (replaces(was_internal), replaces(not was_internal)) == (False, True)
 
 
 def test_access_logs_of_the_load_balancer_go_where_the_settings_say(deploy: Deploy) -> None:
@@ -212,3 +249,38 @@ def test_each_update_of_a_registry_that_is_open_to_everyone_warns_of_it(
     assert warnings == []
     deploy(**POST)
     assert warnings == ["registry.example.com: everyone on the internet may push and pull (anonymousPush)"]
+
+
+def test_a_new_stack_takes_the_class_that_the_cluster_gives_and_says_so(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes: list[str] = []
+    monkeypatch.setattr("pulumi.log.info", notes.append)
+    assert "loadBalancerClass" not in deploy().one("Service")["spec"]
+    assert notes == []
+    monkeypatch.setattr("tests.mock_engine.GIVEN_CLASS", "service.k8s.aws/nlb")
+    service = deploy().one("Service")
+    assert service["spec"]["loadBalancerClass"] == "service.k8s.aws/nlb"
+    assert balancer_annotations(service)["nlb-target-type"] == "instance"
+    assert "loadBalancer.class is not set: the Service gets the class service.k8s.aws/nlb" in notes[0]
+
+
+def test_a_living_service_keeps_its_class_where_a_controller_is_installed_later(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    metadata = {"annotations": {OWNER: "acme/registry/test id of registry-stack-id"}, "namespace": "kube-system"}
+    objects = {"service/kube-registry": {"metadata": metadata, "spec": {}, "status": {}}}
+    monkeypatch.setattr("tests.mock_engine.LIVE_OBJECTS", objects)
+    monkeypatch.setattr("tests.mock_engine.GIVEN_CLASS", "service.k8s.aws/nlb")
+    deployed = deploy()
+    assert "loadBalancerClass" not in deployed.one("Service")["spec"]
+    assert deployed.options["registry-service-kube-system"].replacement_trigger == ["CLASSIC", "public"]
+
+
+def test_what_does_not_go_with_the_load_balancer_is_told_with_all_other_mistakes(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.mock_engine.AWS", {"getZone": "no matching Route 53 Hosted Zone found"})
+    with pytest.raises(SettingsError) as refusal:
+        deploy(loadBalancer={"type": "network", "allowedCidrs": ["10.0.0.0/8"], "idleTimeoutSeconds": 900})
+    assert "has 3 mistakes" in str(refusal.value)

@@ -120,6 +120,15 @@ def test_the_chunk_size_is_in_bytes() -> None:
     assert variables["REGISTRY_STORAGE_S3_CHUNKSIZE"] == "33554432"
 
 
+def test_without_redirects_the_pods_hand_out_the_layers_themselves() -> None:
+    def redirects(allowed: bool) -> str | None:
+        settings = SETTINGS.model_copy(update={"redirect": allowed})
+        variables = registry_environment(settings, bucket="images", region="eu-central-1")
+        return variables.get("REGISTRY_STORAGE_REDIRECT_DISABLE")
+
+    assert (redirects(True), redirects(False)) == (None, "true")
+
+
 def test_every_value_means_as_yaml_what_it_says_as_text() -> None:
     variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
     for name, value in variables.items():

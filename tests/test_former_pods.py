@@ -40,7 +40,7 @@ def test_the_former_access_key_outlives_the_pods_that_have_it(
     new, old = pod("new", "the new"), pod("old", "the former")
     answers = [[new, old], [new, old], [new, pod("old", "the former", "Failed"), pod("stranger", None)]]
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: answers.pop(0))
-    asyncio.run(await_end("kube-system", LABELS, "the new"))
+    asyncio.run(await_end("kube-system", LABELS, "the new", 5))
     assert answers == []
     assert told == ["waiting for the pods that have a former access key: old"]
     assert clock[-1] == 2
@@ -54,11 +54,11 @@ def test_a_pod_with_the_former_access_key_that_does_not_end_keeps_the_key_and_is
     with pytest.raises(
         FormerPodsError, match="these pods still have a former access key, which is kept therefore: old"
     ):
-        asyncio.run(await_end("kube-system", LABELS, "the new"))
+        asyncio.run(await_end("kube-system", LABELS, "the new", 5))
     assert 140 <= clock[-1] <= 142
 
 
 def test_pods_that_go_with_their_controller_before_the_key_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:
     former = pod("old", "the former", controller="ReplicationController")
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [former])
-    asyncio.run(await_end("kube-system", LABELS, "the new"))
+    asyncio.run(await_end("kube-system", LABELS, "the new", 5))

@@ -26,8 +26,15 @@ KMS_KEY = "arn:aws:kms:us-east-1:111122223333:key/12345678-1234-1234-1234-123456
 FORMS: list[dict[str, Any]] = [
     {"bucket": {"name": "my-images", "kmsKeyArn": KMS_KEY}, "accessLogs": {"bucket": "logs"}},
     POST | {"controller": "ReplicationController"},
+    {
+        "zoneRoleArn": "arn:aws:iam::444455556666:role/registry-zone",
+        "loadBalancer": {"class": "service.k8s.aws/nlb"},
+    },
 ]
 """Settings that have the program make and ask for all that it can."""
+BALANCERS = ["a1b2.us-east-1.elb.amazonaws.com", "k8s-a1b2-0123456789abcdef.elb.us-east-1.amazonaws.com"]
+"""The names of a classic load balancer and of a network one."""
+POLICIES = sorted(path.name for path in (DOCS / "rights").glob("*.json"))
 S3_OPERATIONS = {
     "DeleteObjectVersion": "DeleteObject",
     "GetAccelerateConfiguration": "GetBucketAccelerateConfiguration",
@@ -75,8 +82,13 @@ def table(title: str) -> str:
     return "\n".join(line for line in section(title).splitlines() if line.startswith("|"))
 
 
-def test_every_type_and_function_of_aws_that_the_program_has_is_there_and_no_other(deploy: Deploy) -> None:
-    engines = [deploy(**form).engine for form in FORMS]
+def test_every_type_and_function_of_aws_that_the_program_has_is_there_and_no_other(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engines = []
+    for name in BALANCERS:
+        monkeypatch.setattr("tests.mock_engine.LOAD_BALANCER_HOSTNAME", name)
+        engines += [deploy(**form).engine for form in FORMS]
     types = {resource.type for engine in engines for resource in engine.resources}
     tokens = {token for engine in engines for token, _ in engine.calls}
     named = {*re.findall(r"`(aws:[\w/]+:\w+)`", TEXT)}
@@ -122,6 +134,23 @@ def test_the_table_of_actions_and_the_policy_say_the_same() -> None:
     assert told == actions("iam-policy.json") | {"kms:DescribeKey", "sts:GetCallerIdentity"}
 
 
+def test_the_role_of_the_zone_may_what_the_policy_may_in_the_zone_so_that_this_may_leave_it_out() -> None:
+    of_the_zone = [one for one in policy("iam-policy.json")["Statement"] if one["Sid"] in ("Zone", "Changes")]
+    *same, zones = policy("zone-role.json")["Statement"]
+    assert same == of_the_zone
+    assert zones["Action"] == "route53:ListHostedZones"
+
+
+def test_the_role_of_the_zone_may_be_taken_by_the_stacks_account_which_lets_its_deployers_take_it() -> None:
+    (trust,) = policy("zone-role-trust.json")["Statement"]
+    assert trust["Principal"] == {"AWS": "arn:aws:iam::ACCOUNT:root"}
+    (documented,) = re.findall(r"```json\n(.*?)```", section("A zone in another account"), re.DOTALL)
+    deployers = json.loads(documented)
+    assert deployers["Action"] == trust["Action"] == "sts:AssumeRole"
+    role = deployers["Resource"].rpartition("/")[2]
+    assert f"create-role --role-name {role} " in section("A zone in another account")
+
+
 def test_the_policy_of_a_preview_only_reads_what_the_other_policy_and_that_of_a_key_let_read() -> None:
     found = actions("preview-policy.json")
     assert found <= actions("iam-policy.json") | {"kms:DescribeKey"}
@@ -135,7 +164,7 @@ def test_every_action_is_one_of_aws() -> None:
         names: Any = session.get_service_model(service).operation_names
         return {*names}
 
-    for action in actions("iam-policy.json") | actions("preview-policy.json") | {*re.findall(ACTION, TEXT)}:
+    for action in {*re.findall(ACTION, TEXT)}.union(*map(actions, POLICIES)):
         service, _, name = action.partition(":")
         if service == "s3":
             assert S3_OPERATIONS.get(name, name) in operations("s3") | operations("s3control"), action
@@ -150,7 +179,7 @@ def test_the_words_in_the_policys_resources_are_explained() -> None:
     assert words == {*re.findall(r"s/([A-Z_]+)/", section("Give them"))}
 
 
-@pytest.mark.parametrize("name", ["iam-policy.json", "preview-policy.json"])
+@pytest.mark.parametrize("name", POLICIES)
 def test_a_policy_is_one_that_the_sandbox_evaluates_and_names_each_action(name: str) -> None:
     iam_policy.check(policy(name))
     assert not [action for action in actions(name) if "*" in action]

@@ -8,6 +8,7 @@ import pulumi
 import pytest
 
 from registry.credentials import password_hash
+from registry.settings import SettingsError
 from tests.forms import POST
 from tests.mock_engine import Deploy, Deployed, salt_of
 
@@ -103,7 +104,7 @@ def test_every_update_of_a_deployment_looks_for_pods_with_a_former_access_key_al
 ) -> None:
     asked: list[tuple[str, str]] = []
 
-    async def wait(namespace: str, _: object, secret: str) -> None:
+    async def wait(namespace: str, _: object, secret: str, removal_seconds: int) -> None:
         asked.append((namespace, secret))
 
     monkeypatch.setattr("registry.former_pods.await_end", wait)
@@ -245,3 +246,31 @@ def test_an_image_with_known_faults_is_warned_of_once(
     monkeypatch.setattr("pulumi.log.warn", lambda message, resource: said.append(message))
     deploy(image=image)
     assert [image in message for message in said] == [True] * warnings
+
+
+GATE = "elbv2.k8s.aws/pod-readiness-gate-inject"
+TARGETS = {"loadBalancer": {"class": "service.k8s.aws/nlb", "targetType": "ip"}}
+
+
+def test_a_pod_that_is_a_target_goes_on_until_the_load_balancer_has_heard_of_its_end(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.mock_engine.CLUSTER", {"namespace_labels": {GATE: "enabled"}})
+
+    def seconds(**settings: Any) -> tuple[int, int, int, str]:
+        deployed = deploy(**settings)
+        pod = deployed.pod()
+        return (
+            pod["containers"][0]["lifecycle"]["preStop"]["sleep"]["seconds"],
+            pod["terminationGracePeriodSeconds"],
+            deployed.one("Deployment")["spec"]["progressDeadlineSeconds"],
+            deployed.options["registry-deployment-kube-system"].update_timeout,
+        )
+
+    assert seconds() == (5, 70, 150, "150s")
+    assert seconds(**TARGETS) == (150, 215, 450, "450s")
+
+
+def test_pods_as_targets_are_refused_in_a_namespace_without_readiness_gates(deploy: Deploy) -> None:
+    with pytest.raises(SettingsError, match=f"kubectl label namespace kube-system {GATE}=enabled"):
+        deploy(**TARGETS)

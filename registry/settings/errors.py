@@ -82,7 +82,12 @@ def _entry(mistake: str, field: FieldInfo | None) -> str:
     """What leads from a collection's path to that of an entry, for a command that sets one."""
     extra = field.json_schema_extra if field else None
     name = extra.get("entry", "registry") if isinstance(extra, dict) else "registry"
-    return {"list_type": "[0]", "too_short": "[0]", "dict_type": f".{name}"}.get(mistake, "")
+    return {"list_type": "[0]", "too_short": "[0]", "dict_type": entry(str(name))}.get(mistake, "")
+
+
+def entry(name: str) -> str:
+    """What leads from an object's path to its entry `name`, as the CLI takes it: in a name a dot would part it."""
+    return f'["{name}"]' if "." in name else f".{name}"
 
 
 _COLLECTIONS = ("list_type", "dict_type", "model_type")
@@ -91,7 +96,7 @@ _COLLECTIONS = ("list_type", "dict_type", "model_type")
 
 def _path(mistake: ErrorDetails) -> str:
     """The setting's path as `pulumi config set --path` takes it: `users[0]`, `bucket.name`."""
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in mistake["loc"])
+    parts = (f"[{part}]" if isinstance(part, int) else entry(str(part)) for part in mistake["loc"])
     return "".join(parts).removeprefix(".")
 
 

@@ -24,6 +24,7 @@ from registry.settings.value_types import (
     ImageReference,
     KubernetesName,
     PartSize,
+    RoleArn,
     TagValue,
     Tls,
     UserName,
@@ -73,6 +74,13 @@ class Settings(SettingsModel):
         "all use it swap the two, then drop the old. Left out: none.",
     )
     private_zone: bool = Field(default=False, description="Look the zone up among the private hosted zones.")
+    zone_role_arn: RoleArn = Field(
+        default="",
+        examples=["arn:aws:iam::111122223333:role/registry-zone"],
+        description="A role of the account that has the hosted zone, with which records are looked up and written "
+        "there, those that prove a certificate's names too; docs/rights.md has its rights. All else is the stack's "
+        "account's. Empty: the zone is the stack's account's.",
+    )
     tls: Tls = Field(
         default="acm",
         validate_default=True,
@@ -126,14 +134,19 @@ class Settings(SettingsModel):
     )
     load_balancer: LoadBalancerSettings = Field(
         default=LoadBalancerSettings(),
-        description="The load balancer: internal, allowedCidrs, idleTimeoutSeconds, sslNegotiationPolicy; each is "
-        "described in docs/settings.md.",
+        description="The load balancer: class, type, targetType, internal, subnets, allowedCidrs, idleTimeoutSeconds, "
+        "sslNegotiationPolicy, annotations; each is described in docs/settings.md.",
     )
     anonymous_push: bool = Field(
         default=False,
         validate_default=True,
         json_schema_extra={"together": _ANONYMOUS_RULE},
         description="Without users, let everyone on the internet push and pull; each update warns of it.",
+    )
+    redirect: bool = Field(
+        default=True,
+        description="Let clients fetch layers from S3 by signed URLs. false: the pods hand out every byte, for clients "
+        "that reach nothing but the registry's name; pulls then cost the pods CPU time and the load balancer traffic.",
     )
     access_logs: AccessLogsSettings = Field(
         default=AccessLogsSettings(),
@@ -144,7 +157,8 @@ class Settings(SettingsModel):
         examples=["platform"],
         json_schema_extra={"together": TAGS_RULE, "entry": "team"},
         description="Further tags of bucket, IAM user, certificate and load balancer, beside project, stack and "
-        "registry, which they may replace. Objects in the bucket have none: S3 takes ten. Left out: none.",
+        "registry, which they may replace. Objects in the bucket have none, as S3 takes ten, and a load balancer of "
+        "EKS Auto Mode has none: its cluster may not tag by itself. Left out: none.",
     )
     network_policy: bool = Field(
         default=True,

@@ -179,16 +179,23 @@ UserName = Annotated[
         "choose such a name: ci-builder",
     ),
 ]
-NegotiationPolicy = Literal[
-    "ELBSecurityPolicy-TLS-1-2-2017-01",
-    "ELBSecurityPolicy-TLS-1-1-2017-01",
-    "ELBSecurityPolicy-2016-08",
-    "ELBSecurityPolicy-2015-05",
-    "ELBSecurityPolicy-2015-03",
-    "ELBSecurityPolicy-2015-02",
+ServiceClass = Literal["service.k8s.aws/nlb", "eks.amazonaws.com/nlb"]
+RoleArn = Annotated[
+    str,
+    _matching(
+        r"|arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}",
+        "be the ARN of an IAM role",
+        "give all of it: arn:aws:iam::111122223333:role/registry-zone",
+    ),
 ]
-"""The predefined policies of classic load balancers:
-docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-policy-table.html"""
+Subnet = Annotated[
+    str,
+    _matching(
+        r"[^,=\s]([^,=]{0,254}[^,=\s])?",
+        "be a subnet's id, or the value of its tag Name, without commas",
+        "take it from aws ec2 describe-subnets: subnet-0123456789abcdef0",
+    ),
+]
 
 # IAM takes these of all letters, and the annotation by which the load balancer gets them divides by `,` and `=`.
 _TAG = r"[A-Za-z0-9 _.:/+@-]"

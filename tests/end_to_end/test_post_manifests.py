@@ -90,6 +90,8 @@ def differences(stack: RegistryStack, kind: str, name: str) -> dict[str, tuple[A
 def test_the_service_is_the_posts_but_for_what_its_load_balancer_gains(stack: RegistryStack) -> None:
     tags = f"project=registry,stack={stack.name},registry={stack.hostname}"
     assert differences(stack, "service", "kube-registry") == {
+        f"{BALANCER}scheme": (ABSENT, "internet-facing"),
+        f"{BALANCER}internal": (ABSENT, "false"),
         f"{BALANCER}connection-idle-timeout": (ABSENT, "900"),
         f"{BALANCER}connection-draining-enabled": (ABSENT, "true"),
         f"{BALANCER}connection-draining-timeout": (ABSENT, "300"),

@@ -271,9 +271,30 @@ MISTAKES = [
     ({"loadBalancer": {"idleTimeoutSeconds": 0}}, "be at least 1", "idleTimeoutSeconds 900"),
     ({"loadBalancer": {"idleTimeoutSeconds": 4001}}, "be at most 4000", "idleTimeoutSeconds 900"),
     (
-        {"loadBalancer": {"sslNegotiationPolicy": "ELBSecurityPolicy-TLS13-1-2-2021-06"}},
-        "must be 'ELBSecurityPolicy-TLS-1-2-2017-01', ",
-        "Policy ELBSecurityPolicy-TLS-1-2-2017-01",
+        {"loadBalancer": {"sslNegotiationPolicy": "ELBSecurityPolicy-TLS-9"}},
+        "must be a predefined security policy of classic or network load balancers",
+        "classic ones have ELBSecurityPolicy-TLS-1-2-2017-01, ",
+    ),
+    ({"loadBalancer": {"class": "other/nlb"}}, "must be 'service.k8s.aws/nlb' or ", "class service.k8s.aws/nlb"),
+    (
+        {"loadBalancer": {"class": "service.k8s.aws/nlb", "type": "network"}},
+        "loadBalancer.type is 'network', but must be left out where loadBalancer.class is set",
+        "pulumi config rm --path loadBalancer.type",
+    ),
+    ({"loadBalancer": {"type": "application"}}, "must be 'classic' or 'network'", "type network"),
+    ({"loadBalancer": {"targetType": "pod"}}, "must be 'instance' or 'ip'", "targetType ip"),
+    ({"loadBalancer": {"subnets": ["a,b"]}}, "must be a subnet's id", "aws ec2 describe-subnets"),
+    ({"loadBalancer": {"subnets": []}}, "must have at least 1 entry", "subnets[0]"),
+    (
+        {"loadBalancer": {"annotations": {"not a key": "x"}}},
+        "must have keys that Kubernetes takes, PREFIX/NAME of letters, digits and ._-: not not a key",
+        "kubectl annotate",
+    ),
+    ({"redirect": "maybe"}, "must be true or false", "redirect true"),
+    (
+        {"zoneRoleArn": "registry-zone"},
+        "must be the ARN of an IAM role",
+        "arn:aws:iam::111122223333:role/registry-zone",
     ),
     (
         {"zone": "example.com", "hostnames": ["images.example.org"]},

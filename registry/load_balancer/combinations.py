@@ -1,0 +1,124 @@
+"""What does not go together: settings and the kind of load balancer in, mistakes out. It imports no Pulumi resource.
+
+Only what somebody has set is a mistake: a default follows the kind silently.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from registry.load_balancer.annotations import PREFIX, entries, is_list, service_annotations
+from registry.load_balancer.kinds import Kind
+from registry.settings import Settings, told
+from registry.settings.tls_policies import CLASSIC_TLS_POLICIES, NETWORK_TLS_POLICY
+
+FIXED_IDLE_SECONDS, LEAST_IDLE_SECONDS = 350, 60
+"""A TLS listener's idle timeout, and the least of a TCP listener:
+docs.aws.amazon.com/elasticloadbalancing/latest/network/update-idle-timeout.html"""
+
+_SETTINGS = {
+    "access-log-": "accessLogs.bucket",
+    "additional-resource-tags": "tags",
+    "connection-idle-timeout": "loadBalancer.idleTimeoutSeconds",
+    "internal": "loadBalancer.internal",
+    "nlb-target-type": "loadBalancer.targetType",
+    "scheme": "loadBalancer.internal",
+    "ssl-cert": "tls",
+    "ssl-negotiation-policy": "loadBalancer.sslNegotiationPolicy",
+    "ssl-ports": "tls",
+    "subnets": "loadBalancer.subnets",
+    "type": "loadBalancer.type",
+    "service.beta.kubernetes.io/load-balancer-source-ranges": "loadBalancer.allowedCidrs",
+}
+"""The settings that say what these annotations would, by their names, where these begin with PREFIX without that."""
+_FIXED = {"backend-protocol", "connection-draining-enabled", "connection-draining-timeout"}
+_RESERVED = ("pulumi.com/", "kube-registry/")
+_NOT_IN_AUTO_MODE = {"proxy-protocol", "cross-zone-load-balancing-enabled", "additional-resource-tags"}
+"""docs.aws.amazon.com/eks/latest/userguide/auto-configure-nlb.html; tags need rights of the cluster's IAM role."""
+
+
+def mistakes(kind: Kind, settings: Settings) -> list[str]:
+    """All that is set and cannot be for this kind, in the words of the settings' errors."""
+    return [*_of_targets(kind, settings), *_of_timeouts(kind, settings), *_of_annotations(kind, settings)]
+
+
+def _of_targets(kind: Kind, settings: Settings) -> Iterator[str]:
+    balancer = settings.load_balancer
+    if balancer.target_type and kind.service_class is None:
+        yield told(
+            "loadBalancer.targetType",
+            balancer.target_type,
+            f"be left out for a {kind.value}, whose targets are nodes",
+            "pulumi config rm --path loadBalancer.targetType, or choose who makes another:\n"
+            "    pulumi config set --path loadBalancer.class service.k8s.aws/nlb",
+        )
+    if balancer.allowed_cidrs and kind is Kind.NETWORK:
+        yield told(
+            "loadBalancer.allowedCidrs",
+            balancer.allowed_cidrs,
+            f"be left out for a {kind.value}: nodes see its own addresses in place of the clients', so nothing would\n"
+            "    keep anybody out",
+            "pulumi config set --path loadBalancer.type classic, or loadBalancer.class service.k8s.aws/nlb where that\n"
+            "    controller is installed; else pulumi config rm --path loadBalancer.allowedCidrs",
+        )
+
+
+def _of_timeouts(kind: Kind, settings: Settings) -> Iterator[str]:
+    balancer = settings.load_balancer
+    seconds, policy = balancer.idle_timeout_seconds, balancer.ssl_negotiation_policy
+    if kind.is_network and "idle_timeout_seconds" in balancer.model_fields_set:
+        can_set = kind is Kind.CONTROLLER and settings.tls == "none"
+        remove = "pulumi config rm --path loadBalancer.idleTimeoutSeconds"
+        if not can_set and seconds != FIXED_IDLE_SECONDS:
+            why = "which tells AWS none" if settings.tls == "none" else "whose TLS listeners have this and no other"
+            rule = f"be {FIXED_IDLE_SECONDS} or left out for a {kind.value}, {why}"
+            yield told("loadBalancer.idleTimeoutSeconds", seconds, rule, f"{remove}; a classic one takes any")
+        elif can_set and seconds < LEAST_IDLE_SECONDS:
+            rule = f"be at least {LEAST_IDLE_SECONDS} for a {kind.value}"
+            yield told("loadBalancer.idleTimeoutSeconds", seconds, rule, f"{remove}, or set {LEAST_IDLE_SECONDS}")
+    is_known = NETWORK_TLS_POLICY.fullmatch(policy or "") if kind.is_network else policy in CLASSIC_TLS_POLICIES
+    if policy and not is_known:
+        list_ = "aws elbv2 describe-ssl-policies" if kind.is_network else f"one of {', '.join(CLASSIC_TLS_POLICIES)}"
+        yield told(
+            "loadBalancer.sslNegotiationPolicy",
+            policy,
+            f"be a predefined security policy for a {kind.value}",
+            f"pulumi config rm --path loadBalancer.sslNegotiationPolicy, or choose {list_}",
+        )
+
+
+def _of_annotations(kind: Kind, settings: Settings) -> Iterator[str]:
+    made = service_annotations(
+        kind,
+        settings.load_balancer.model_copy(update={"annotations": {}}),
+        tags={},
+        certificate_arn=None if settings.tls == "none" else "",
+        access_logs=settings.access_logs,
+        access_log_prefix="",
+    )
+    for key, value in settings.load_balancer.annotations.items():
+        if refusal := _contradiction(kind, key, value, made):
+            rule, remedy = refusal
+            command = f"pulumi config rm --path 'loadBalancer.annotations[\"{key}\"]'"
+            yield told(f'loadBalancer.annotations["{key}"]', value, rule, f"{command}{remedy}")
+
+
+def _contradiction(kind: Kind, key: str, value: str, made: dict[str, str]) -> tuple[str, str] | None:
+    """The rule that an annotation breaks, and what the remedy has beside the command that takes it out."""
+    name = key.removeprefix(PREFIX)
+    setting = _SETTINGS.get(key) or next((one for start, one in _SETTINGS.items() if _is(name, start)), None)
+    if key.startswith(_RESERVED):
+        return "be no annotation by which the stack is kept", ""
+    if kind is Kind.AUTO_MODE and name in _NOT_IN_AUTO_MODE:
+        return f"be none that a {kind.value} does not keep", ""
+    if setting:
+        return f"be said by {setting}", f", and set {setting}"
+    taken = entries(made.get(key, "")).keys() & entries(value).keys() if is_list(name) else {key} & made.keys()
+    if taken or name in _FIXED:
+        what = f" {', '.join(sorted(taken))}" if is_list(name) else ""
+        return f"not contradict the stack, which sets{what or ' it'} itself", ""
+    return None
+
+
+def _is(name: str, setting: str) -> bool:
+    return name == setting or (setting.endswith("-") and name.startswith(setting))
