@@ -6,7 +6,7 @@ REQUIREMENTS := requirements.txt requirements-dev.txt
 # Processes that run tests side by side: more than cores, as tests wait most of the time.
 WORKERS ?= 4
 
-.PHONY: help machine sandbox sandbox-down env unit types unit-tests test changes node-tests upgrade bench format stubs tools-archive docs
+.PHONY: help machine sandbox sandbox-down env unit types unit-tests test changes matrix node-tests upgrade bench format stubs tools-archive docs
 
 help:  ## what there is to make
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | sed 's/\$$\$$/$$/' | expand -t 18
@@ -37,11 +37,15 @@ unit-tests: $(VENV)/installed
 
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools
-	$(BIN)/pytest -m "sandbox and (short or not changes)" --numprocesses=$(WORKERS)
+	$(BIN)/pytest -m "sandbox and (short or not (changes or matrix))" --numprocesses=$(WORKERS)
 
 changes: $(VENV)/installed  ## every change of a living stack, under a client that pulls all the time
 	$(BIN)/python -m sandbox tools
 	$(BIN)/pytest -m changes
+
+matrix: $(VENV)/installed  ## every kind of load balancer, from up to destroy, under clients that pull and push
+	$(BIN)/python -m sandbox tools
+	$(BIN)/pytest -m matrix --numprocesses=$(WORKERS) --dist=load
 
 node-tests: $(VENV)/installed  ## the node's tests as an ordinary user, also when root runs make
 	$(BIN)/python -m sandbox tools

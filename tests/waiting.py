@@ -16,10 +16,10 @@ COMMAND_SECONDS = 15 * PATIENCE_SECONDS
 """The same for a command that deploys a stack, or starts a sandbox."""
 
 
-def wait_for(look: Callable[[], T], what: str) -> T:
+def wait_for(look: Callable[[], T], what: str, seconds: float = PATIENCE_SECONDS) -> T:
     """What `look` returns as soon as that is true. Raises AssertionError, which names `what`, if it never is."""
-    deadline, pauses = time.monotonic() + PATIENCE_SECONDS, growing_pauses()
+    deadline, pauses = time.monotonic() + seconds, growing_pauses()
     while not (found := look()):
-        assert time.monotonic() < deadline, f"no {what} within {PATIENCE_SECONDS:g} s"
+        assert time.monotonic() < deadline, f"no {what} within {seconds:g} s"
         time.sleep(next(pauses))
     return found

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from docs.settings_reference import CHECKOUT, leaves
-from tests.end_to_end.setting_changes import CHANGES, Change
+from tests.end_to_end.setting_changes import CHANGES, CLASS_CHANGES, Change
 
 TABLE = (CHECKOUT / "docs/changes.md").read_text()
 
@@ -32,12 +32,15 @@ TESTS_OF_THEIR_OWN = {"hostname", "zone", "zoneId", "privateZone", "tls", "bucke
 ONE_VALUE = {"identity"}
 
 
+ALL = [*CHANGES, *CLASS_CHANGES]
+
+
 def test_the_suite_changes_each_setting() -> None:
-    changed = {setting for change in CHANGES for setting in change.settings}
+    changed = {setting for change in ALL for setting in change.settings}
     assert sorted(changed | TESTS_OF_THEIR_OWN | ONE_VALUE) == sorted(rows())
 
 
-@pytest.mark.parametrize("change", CHANGES, ids=[" ".join(change.settings) for change in CHANGES])
+@pytest.mark.parametrize("change", ALL, ids=[" ".join(change.settings) for change in ALL])
 def test_nobody_notices_where_the_suite_lets_no_request_fail(change: Change) -> None:
     assert [rows()[setting].startswith("nobody") for setting in change.settings] == [not change.outage] * len(
         change.settings

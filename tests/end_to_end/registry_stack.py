@@ -71,10 +71,10 @@ class Sandbox:
 
 
 @contextlib.contextmanager
-def running_sandbox(layout: Layout, tools: Toolchain) -> Iterator[Sandbox]:
-    """Bring a sandbox up, and down again whatever happens."""
+def running_sandbox(layout: Layout, tools: Toolchain, **options: Any) -> Iterator[Sandbox]:
+    """Bring a sandbox up, with the options of `sandbox.lifecycle.up`, and down again whatever happens."""
     try:
-        yield Sandbox(layout, up(layout, tools, Steps()), tools)
+        yield Sandbox(layout, up(layout, tools, Steps(), **options), tools)
     finally:
         down(layout)
 
@@ -207,7 +207,7 @@ class RegistryStack:
         insecure = self.outputs["url"].startswith("http://")
         crane = Crane(self.sandbox.layout, self.sandbox.account, self.sandbox.tools.binaries, insecure=insecure)
         if self.outputs.get("username"):
-            crane.log_in(self.hostname, self.outputs["username"], self.outputs["password"])
+            crane.log_in(self.outputs["hostname"], self.outputs["username"], self.outputs["password"])
         return crane
 
     def pods(self) -> list[dict[str, Any]]:

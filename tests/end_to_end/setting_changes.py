@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.layout import DOMAIN
+from tests.end_to_end.load_balancers import CONTROLLER_CLASS
 
 NAME = "changed-settings"
 """The stack's, and so its namespace's."""
 HOSTNAME, OTHER_HOSTNAME = f"{NAME}.{DOMAIN}", f"{NAME}-too.{DOMAIN}"
 OTHER_NAMESPACE = f"{NAME}-too"
+PREFIX = "service.beta.kubernetes.io/aws-load-balancer-"
 BASE: dict[str, Any] = {"users": ["registry"]}
 
 DEPLOYMENT, CONTROLLER = f"registry-deployment-{NAME}", f"registry-replication-controller-{NAME}"
@@ -39,6 +41,10 @@ class Surroundings:
     logs: str
     endpoint: str
     """Another URL of the same S3, without TLS."""
+    subnet: str
+    """The cluster's, in which the load balancer is anyway."""
+    zone_role: str
+    """A role of the account that has the zone, as any account's would be."""
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,18 @@ CHANGES = [
         {SERVICE: "replace", RECORD: "update"},
         outage=True,
     ),
+    Change(
+        ("loadBalancer.type",),
+        _is(loadBalancer={"type": "network"}),
+        {SERVICE: "replace", RECORD: "update"},
+        outage=True,
+    ),
+    Change(("loadBalancer.subnets",), lambda there: {"loadBalancer": {"subnets": [there.subnet]}}, {SERVICE: "update"}),
+    Change(
+        ("loadBalancer.annotations.<name>",),
+        _is(loadBalancer={"annotations": {f"{PREFIX}healthcheck-healthy-threshold": "3"}}),
+        {SERVICE: "update"},
+    ),
     Change(("loadBalancer.allowedCidrs",), _is(loadBalancer={"allowedCidrs": ["127.0.0.0/8"]}), {SERVICE: "update"}),
     Change(("loadBalancer.idleTimeoutSeconds",), _is(loadBalancer={"idleTimeoutSeconds": 600}), {SERVICE: "update"}),
     Change(
@@ -184,6 +202,8 @@ CHANGES = [
         },
         outage=True,
     ),
+    Change(("redirect",), _is(redirect=False), ROLL),
+    Change(("zoneRoleArn",), lambda there: {"zoneRoleArn": there.zone_role}, {}),
     Change(
         ("accessLogs.bucket",),
         lambda there: {"accessLogs": {"bucket": there.logs}},
@@ -210,3 +230,21 @@ CHANGES = [
         },
     ),
 ]
+
+CLASS_CHANGES = [
+    Change(
+        ("loadBalancer.class",),
+        _is(loadBalancer={"class": CONTROLLER_CLASS}),
+        {SERVICE: "replace", RECORD: "update"},
+        back={},
+        outage=True,
+    ),
+    Change(
+        ("loadBalancer.targetType",),
+        _is(loadBalancer={"class": CONTROLLER_CLASS, "targetType": "ip"}),
+        {SERVICE: "update", **ROLL},
+        base={"loadBalancer": {"class": CONTROLLER_CLASS}},
+        outage=True,
+    ),
+]
+"""Those of a cluster that has the AWS Load Balancer Controller, in this order: a class that is set no more stays."""

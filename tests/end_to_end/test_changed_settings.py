@@ -15,6 +15,7 @@ from pulumi import automation
 from registry.settings import MIB
 from sandbox.layout import DOMAIN, REGION
 from tests.end_to_end.access_logs import logs_policy
+from tests.end_to_end.changing import INTERVAL_SECONDS, Note, client, go_there_and_back, pulling, pushing
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly, digest_of
 from tests.end_to_end.registry_stack import RegistryStack
 from tests.end_to_end.setting_changes import (
@@ -28,14 +29,12 @@ from tests.end_to_end.setting_changes import (
     Change,
     Surroundings,
 )
+from tests.end_to_end.zone_account import zone_rights
 from tests.waiting import wait_for
 
 pytestmark = pytest.mark.changes
 
-INTERVAL_SECONDS = 0.2
-"""Between the begins of two pulls, and of two pushes, as far as the machine allows."""
 NEW_BUCKET = f"{NAME}-moved"
-Note = Callable[[str, str, Repeatedly, Repeatedly], None]
 
 
 @pytest.fixture(scope="module")
@@ -46,23 +45,26 @@ def surroundings(stack: RegistryStack) -> Iterator[Surroundings]:
     aws("s3").put_bucket_policy(Bucket=logs, Policy=logs_policy(logs))
     stack.sandbox.kubectl("create", "namespace", OTHER_NAMESPACE)
     key = aws("kms").create_key()["KeyMetadata"]["Arn"]
-    yield Surroundings(kms_key=key, logs=logs, endpoint=stack.sandbox.layout.cloud_url)
+    yield Surroundings(
+        kms_key=key,
+        logs=logs,
+        endpoint=stack.sandbox.layout.cloud_url,
+        subnet=stack.sandbox.account.subnet_id,
+        zone_role=zone_role(stack),
+    )
     stack.sandbox.kubectl("delete", "namespace", OTHER_NAMESPACE, "--wait=false")
 
 
-def client(stack: RegistryStack, hostname: str = "") -> RegistryClient:
-    """A client of today's, for another name of the registry if one is given."""
-    made = RegistryClient(stack, stack.outputs.get("username"), stack.outputs.get("password"))
-    made.url = made.url.replace(stack.outputs["hostname"], hostname or stack.outputs["hostname"])
-    return made
-
-
-def pulling(client: RegistryClient) -> Repeatedly:
-    return Repeatedly(lambda: client.pull("steady", "1"), INTERVAL_SECONDS)
-
-
-def pushing(client: RegistryClient) -> Repeatedly:
-    return Repeatedly(lambda: client.push("moving", "1", b"again and again"), INTERVAL_SECONDS)
+def zone_role(stack: RegistryStack) -> str:
+    """The ARN of a new role that may write into the zone, and that the account's principals may take."""
+    iam, zone = stack.sandbox.aws("iam"), stack.sandbox.account.zone_id
+    account = stack.sandbox.aws("sts").get_caller_identity()["Account"]
+    trust = {"Effect": "Allow", "Principal": {"AWS": f"arn:aws:iam::{account}:root"}, "Action": "sts:AssumeRole"}
+    rights = {"Version": "2012-10-17", "Statement": zone_rights(zone)}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName=NAME, AssumeRolePolicyDocument=document)["Role"]
+    iam.put_role_policy(RoleName=NAME, PolicyName="zone", PolicyDocument=json.dumps(rights))
+    return role["Arn"]
 
 
 def by_either(
@@ -89,24 +91,7 @@ CASES = [
 def test_a_change_does_what_the_table_says_and_so_does_the_way_back(
     stack: RegistryStack, surroundings: Surroundings, change: Change, note: Note
 ) -> None:
-    base = BASE | dict(change.base)
-    if stack.deployed != base:
-        stack.up(**base)
-        stack.settled_pods()
-    for way, settings, expected in (
-        ("there", base | change.there(surroundings), dict(change.operations)),
-        ("back", base, change.on_the_way_back),
-    ):
-        user = client(stack)
-        digest = user.push("steady", "1", f"before the way {way}".encode())
-        with pulling(user) as pulls, pushing(user) as pushes:
-            stack.up(**settings)
-        note(", ".join(change.settings), way, pulls, pushes)
-        assert stack.operations.changes() == expected
-        if not change.outage:
-            assert (pulls.failures, pushes.failures) == ([], [])
-        assert (pulls.count > 1, pushes.count > 1) == (True, True)
-        assert client(stack).pull("steady", "1") == digest
+    go_there_and_back(stack, change, surroundings, note)
 
 
 @pytest.mark.usefixtures("surroundings")
