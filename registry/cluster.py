@@ -177,8 +177,9 @@ def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
     return found["items"]
 
 
-def given_class(namespace: str) -> str | Refused | None:
-    """The class that the cluster gives a new Service of type LoadBalancer by itself, as webhooks and policies may.
+def given_class(namespace: str, *, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str | Refused | None:
+    """The class that the cluster gives a new Service of type LoadBalancer by itself, as webhooks and policies do, which
+    go by its labels and annotations.
 
     Asked by a dry run, which makes nothing: it needs the right to create Services. Raises ClusterError.
     """
@@ -188,7 +189,7 @@ def given_class(namespace: str) -> str | Refused | None:
     service = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"generateName": "kube-registry-"},
+        "metadata": {"generateName": "kube-registry-", "labels": labels, "annotations": annotations},
         "spec": {"type": "LoadBalancer", "ports": [{"port": 443}]},
     }
     services = f"/{_COLLECTIONS['service'].format(namespace=namespace)}"
@@ -197,8 +198,8 @@ def given_class(namespace: str) -> str | Refused | None:
         with ApiClient(target.configuration) as client:
             made = _call(client, "POST", f"{services}?dryRun=All", service)
     except ApiException as error:
-        forbidden = error.status == 403  # noqa: PLR2004 (HTTP's)
-        return Refused(_message(error), is_denied=forbidden)
+        message = _message(error)  # admission refuses by 403 as well
+        return Refused(message, is_denied="cannot create resource" in message)
     except (HTTPError, OSError) as error:
         return Refused(_line(error))
     return made["spec"].get("loadBalancerClass")

@@ -13,12 +13,17 @@ from registry.environment import PORT
 from registry.load_balancer import names
 from registry.load_balancer.annotations import HTTP_PORT, HTTPS_PORT, PREFIX, service_annotations
 from registry.load_balancer.kinds import Kind
-from registry.load_balancer.service_class import is_internal
+from registry.load_balancer.service_class import is_internal, kind_of
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS
 from registry.settings import AccessLogsSettings, LoadBalancerSettings
 
 _RECORD, _CERTIFICATE = "aws:route53/record:Record", "aws:acm/certificate:Certificate"
+SERVICE_LABELS = {
+    **POD_LABELS,
+    "kubernetes.io/cluster-service": "true",
+    "kubernetes.io/name": "KubeRegistry",
+}
 VALIDATION_RECORD_TTL_SECONDS = 60
 VALIDATION_MINUTES = 20
 """How long ACM may take to see the record that proves the name. It does in minutes, or never: if no parent domain
@@ -26,6 +31,13 @@ delegates to the zone, or a CAA record forbids it."""
 ALIAS_TTL_SECONDS = 60
 """How long resolvers keep an alias that leads to a load balancer: docs.aws.amazon.com/Route53/latest/DeveloperGuide/\
 resource-record-sets-choosing-alias-non-alias.html"""
+
+
+_WHAT_TELLS_THEM = [
+    "spec.loadBalancerClass",
+    *(f'metadata.annotations["{PREFIX}{name}"]' for name in ("type", "scheme", "internal")),
+]
+"""The fields that say who makes the load balancer, and its scheme."""
 
 
 class Endpoint(pulumi.ComponentResource):
@@ -70,11 +82,7 @@ class Endpoint(pulumi.ComponentResource):
         metadata: k8s.meta.v1.ObjectMetaArgsDict = {
             "name": "kube-registry",
             "namespace": namespace,
-            "labels": {
-                **POD_LABELS,
-                "kubernetes.io/cluster-service": "true",
-                "kubernetes.io/name": "KubeRegistry",
-            },
+            "labels": SERVICE_LABELS,
             "annotations": {
                 **ownership.annotations,
                 **service_annotations(
@@ -96,6 +104,8 @@ class Endpoint(pulumi.ComponentResource):
             "load_balancer_source_ranges": load_balancer.allowed_cidrs,
         }
         prepare = ownership.meet_hands("service/kube-registry", {"metadata": metadata, "spec": spec})
+        recorded = ownership.recorded_service()
+        former = recorded and (kind_of(recorded), is_internal(recorded))
         service = k8s.core.v1.Service(
             # Of another namespace it is another one, which is there before this one goes.
             f"{name}-service-{namespace}",
@@ -109,9 +119,7 @@ class Endpoint(pulumi.ComponentResource):
                 # What no controller changes on a living Service: who makes the load balancer, and its scheme.
                 replacement_trigger=[kind.name, "internal" if load_balancer.internal else "public"],
                 # A stack of before there was a trigger has none to compare.
-                replace_on_changes=[f'metadata.annotations["{PREFIX}internal"]']
-                if is_internal(ownership.service()) not in (None, load_balancer.internal)
-                else None,
+                replace_on_changes=_WHAT_TELLS_THEM if former and former != (kind, load_balancer.internal) else None,
                 delete_before_replace=True,
                 hooks=pulumi.ResourceHookBinding(before_update=prepare),
             ),

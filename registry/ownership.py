@@ -119,9 +119,13 @@ class Ownership(pulumi.ComponentResource):
         return stack_state.former_name(type_, former, **told) if self.has_state else None
 
     def service(self) -> Mapping[str, Any] | None:
-        """The stack's Service as it is in the cluster, else as the state has it, one of another namespace too."""
+        """The stack's Service as it is in the cluster, else as the state has it."""
+        return self._live.get("service/kube-registry") or self.recorded_service()
+
+    def recorded_service(self) -> Mapping[str, Any] | None:
+        """The stack's Service as the state has it, one of another namespace too."""
         found = stack_state.resources("kubernetes:core/v1:Service") if self.has_state else {}
-        return self._live.get("service/kube-registry") or next(iter(found.values()), None)
+        return next((one for one in found.values() if "metadata" in one), None)
 
     def moves_to(self, namespace: str) -> bool:
         """Whether the state has a Service of another namespace, which goes when all else has succeeded."""

@@ -13,8 +13,10 @@ import pulumi_aws as aws
 
 from registry import aws_reads, cluster, stack_state
 from registry.aws_answers import Failure, Record
+from registry.endpoint import SERVICE_LABELS
 from registry.environment import HTPASSWD_FILE
 from registry.load_balancer import combinations, readiness_gates, service_class
+from registry.load_balancer.annotations import scheme
 from registry.load_balancer.kinds import Kind
 from registry.mistakes import Judge
 from registry.ownership import Ownership
@@ -131,13 +133,19 @@ class _Look:
         settings, ownership = self._settings, self._ownership
 
         def ask() -> str | service_class.Refused | None:
-            return cluster.given_class(settings.namespace) if ownership.cluster and not ownership.mistakes else None
+            if not ownership.cluster or ownership.mistakes:
+                return service_class.Refused("it has mistakes of its own", is_denied=True)
+            return cluster.given_class(
+                settings.namespace, labels=SERVICE_LABELS, annotations=scheme(settings.load_balancer.internal)
+            )
 
-        found = service_class.find(settings.load_balancer, ownership.service(), ask)
+        found = service_class.find(settings.load_balancer, settings.namespace, ownership.service(), ask)
         self.kind = found.kind
         self.notes += [found.note] if found.note else []
         self.warnings += [found.warning] if found.warning else []
         self._note(found.mistake)
+        if not found.is_known:
+            return
         self.mistakes += combinations.mistakes(found.kind, settings)
         gates = readiness_gates.find(found.kind, settings, ownership.namespace_labels)
         self.warnings += [gates.warning] if gates.warning else []

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-from pydantic.alias_generators import to_snake
 
-_OWN = (
-    "aws:allowedAccountIds",
-    "aws:forbiddenAccountIds",
-    "aws:defaultTags",
-    "aws:assumeRoles",
-    "aws:skipRegionValidation",
-)
+_OWN = {"allowedAccountIds", "forbiddenAccountIds", "defaultTags", "assumeRoles"}
 """What is of the stack's account, or said here."""
+_NUMBERS = {"maxRetries", "tokenBucketRateLimiterCapacity"}
 SESSION_NAME = "kube-registry"
 """What CloudTrail calls the role's sessions in the zone's account."""
 
@@ -30,17 +25,23 @@ def zone_provider(role_arn: str) -> aws.Provider | None:
     if not role_arn:
         return None
     config = pulumi.Config("aws")
-    inherited: dict[str, Any] = {
-        to_snake(key.removeprefix("aws:")): _value(config, key.removeprefix("aws:"))
-        for key in pulumi.runtime.get_config_env()
-        if key.startswith("aws:") and key not in _OWN
+    parameters = {name.replace("_", ""): name for name in inspect.signature(aws.ProviderArgs).parameters}
+    keys = [key.removeprefix("aws:") for key in pulumi.runtime.get_config_env() if key.startswith("aws:")]
+    inherited = {
+        parameters[key.lower()]: _secret_if_it_is(key, _value(key, config.get(key) or ""))
+        for key in keys
+        if key not in _OWN and key.lower() in parameters
     }
     roles = [*(config.get_object("assumeRoles") or []), {"roleArn": role_arn, "sessionName": SESSION_NAME}]
-    return aws.Provider("registry-zone", **inherited, assume_roles=roles)
+    return aws.Provider("registry-zone", **inherited, assume_roles=_secret_if_it_is("assumeRoles", roles))
 
 
-def _value(config: pulumi.Config, key: str) -> Any:
-    """Objects and lists are JSON in the configuration; what is a secret there stays one."""
-    text = config.get(key) or ""
-    value = json.loads(text) if text[:1] in ("{", "[") else text
+def _value(key: str, text: str) -> Any:
+    """Objects, lists, truths and numbers are JSON in the configuration, everything else is as it was written."""
+    is_json = text[:1] in ("{", "[") or text in ("true", "false") or key in _NUMBERS
+    return json.loads(text) if is_json else text
+
+
+def _secret_if_it_is(key: str, value: Any) -> Any:
+    """What is a secret in the configuration stays one."""
     return pulumi.Output.secret(value) if pulumi.runtime.config.is_config_secret(f"aws:{key}") else value

@@ -289,7 +289,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], *, pr
     name = "the cluster of context test (https://kubernetes.example.com)"
     found = Cluster(name, LIVE_OBJECTS, **CLUSTER_AS_IT_IS | CLUSTER)
     monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
-    monkeypatch.setattr("registry.cluster.given_class", lambda namespace: GIVEN_CLASS)
+    monkeypatch.setattr("registry.cluster.given_class", lambda namespace, labels, annotations: GIVEN_CLASS)
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [])
     monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
     monitor = Monitor(engine)

@@ -245,7 +245,11 @@ QUESTION = f"POST {NAMESPACE}/services?dryRun=All"
     [
         ((201, {"spec": {"loadBalancerClass": "service.k8s.aws/nlb"}}), "service.k8s.aws/nlb"),
         ((201, {"spec": {}}), None),
-        ((403, {"message": "services is forbidden"}), Refused("services is forbidden", is_denied=True)),
+        (
+            (403, {"message": 'services is forbidden: User "ann" cannot create resource "services"'}),
+            Refused('services is forbidden: User "ann" cannot create resource "services"', is_denied=True),
+        ),
+        ((403, {"message": "denied by a policy"}), Refused("denied by a policy")),
         (
             (500, {"message": "failed calling webhook: no endpoints available."}),
             Refused("failed calling webhook: no endpoints available"),
@@ -257,4 +261,4 @@ def test_a_dry_run_tells_which_class_the_cluster_gives_a_service(
 ) -> None:
     configure(kubeconfig({"here": api_server.url()}, "here"))
     api_server.answers[QUESTION] = answer
-    assert given_class("kube-system") == given
+    assert given_class("kube-system", labels={}, annotations={}) == given

@@ -37,11 +37,22 @@ def test_the_role_is_taken_as_the_stacks_own_provider_is_configured_but_for_what
         "aws:region": "eu-central-1",
         "aws:profile": "deployer",
         "aws:assumeRoles": '[{"roleArn": "arn:aws:iam::111122223333:role/deployer"}]',
+        "aws:skipCredentialsValidation": "true",
+        "aws:s3UsePathStyle": "true",
+        "aws:maxRetries": "5",
+        "aws:noSuchSetting": "x",
         "aws:defaultTags": '{"tags": {"team": "platform"}}',
     }
     monkeypatch.setattr("tests.mock_engine.PROVIDERS", PROVIDERS | configured)
     provider = deploy(zoneRoleArn=ROLE).named("registry-zone")
     assert (provider["region"], provider["profile"]) == ("eu-central-1", "deployer")
+    assert {
+        name: json.loads(provider[name]) for name in ("skipCredentialsValidation", "s3UsePathStyle", "maxRetries")
+    } == {
+        "skipCredentialsValidation": True,
+        "s3UsePathStyle": True,
+        "maxRetries": 5,
+    }
     assert "allowedAccountIds" not in provider and "defaultTags" not in provider
     assert roles(provider) == ["arn:aws:iam::111122223333:role/deployer", ROLE]
 

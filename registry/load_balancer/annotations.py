@@ -42,7 +42,7 @@ def service_annotations(
     `certificate_arn` goes through untouched, so may be a Pulumi output; None: no TLS. `access_log_prefix`: of the
     objects in the bucket of `access_logs`.
     """
-    lists, texts = _lists(kind, balancer, tags, certificate_arn is not None), _scheme(balancer)
+    lists, texts = _lists(kind, balancer, tags, certificate_arn is not None), _scheme(balancer.internal)
     if access_logs.bucket:
         if kind in (Kind.CLASSIC, Kind.NETWORK):
             texts |= {
@@ -105,13 +105,15 @@ def entries(value: str) -> dict[str, str]:
     return {key: text for key, _, text in parts if key}
 
 
-def _scheme(balancer: LoadBalancerSettings) -> dict[str, str]:
+def scheme(internal: bool) -> dict[str, str]:
+    """The annotations, by their names, of an internal load balancer or of a public one."""
+    return {f"{PREFIX}{name}": value for name, value in _scheme(internal).items()}
+
+
+def _scheme(internal: bool) -> dict[str, str]:
     """Both ways to say it, as without one the controllers differ: the cloud controller reads `internal` only, Auto Mode
     `scheme` only, and what `internal` left out means is public to the one and internal to the others."""
-    return {
-        "scheme": "internal" if balancer.internal else "internet-facing",
-        "internal": "true" if balancer.internal else "false",
-    }
+    return {"scheme": "internal" if internal else "internet-facing", "internal": "true" if internal else "false"}
 
 
 def _lists(

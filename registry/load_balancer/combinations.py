@@ -5,6 +5,7 @@ Only what somebody has set is a mistake: a default follows the kind silently.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from registry.load_balancer.annotations import PREFIX, entries, is_list, service_annotations
@@ -31,6 +32,11 @@ _SETTINGS = {
     "service.beta.kubernetes.io/load-balancer-source-ranges": "loadBalancer.allowedCidrs",
 }
 """The settings that say what these annotations would, by their names, where these begin with PREFIX without that."""
+_OTHER_GROUPS = ("security-groups", "extra-security-groups", "disable-nlb-sg", "security-group-prefix-lists")
+"""With these ranges count for nothing, or not alone."""
+_TARGETS = {"preserve_client_ip.enabled", "proxy_protocol_v2.enabled"}
+"""The attributes of target groups that the cloud controller knows: any other is an error, and all are with a classic
+load balancer (pkg/providers/v1/aws_validations.go)."""
 _FIXED = {"backend-protocol", "connection-draining-enabled", "connection-draining-timeout"}
 _RESERVED = ("pulumi.com/", "kube-registry/")
 _NOT_IN_AUTO_MODE = {"proxy-protocol", "cross-zone-load-balancing-enabled", "additional-resource-tags"}
@@ -97,7 +103,13 @@ def _of_annotations(kind: Kind, settings: Settings) -> Iterator[str]:
         access_log_prefix="",
     )
     for key, value in settings.load_balancer.annotations.items():
-        if refusal := _contradiction(kind, key, value, made):
+        name = key.removeprefix(PREFIX)
+        refusal = _contradiction(kind, key, value, made)
+        if settings.load_balancer.allowed_cidrs and name in _OTHER_GROUPS:
+            refusal = "be left out with loadBalancer.allowedCidrs, which would not be all that admits", ""
+        elif settings.tls != "none" and "tcp.idle_timeout.seconds" in value and name.startswith("listener-"):
+            refusal = f"be left out with TLS, behind which {FIXED_IDLE_SECONDS} seconds are fixed", ""
+        if refusal:
             rule, remedy = refusal
             command = f"pulumi config rm --path 'loadBalancer.annotations[\"{key}\"]'"
             yield told(f'loadBalancer.annotations["{key}"]', value, rule, f"{command}{remedy}")
@@ -113,10 +125,23 @@ def _contradiction(kind: Kind, key: str, value: str, made: dict[str, str]) -> tu
         return f"be none that a {kind.value} does not keep", ""
     if setting:
         return f"be said by {setting}", f", and set {setting}"
-    taken = entries(made.get(key, "")).keys() & entries(value).keys() if is_list(name) else {key} & made.keys()
-    if taken or name in _FIXED:
-        what = f" {', '.join(sorted(taken))}" if is_list(name) else ""
-        return f"not contradict the stack, which sets{what or ' it'} itself", ""
+    if name.startswith("proxy-protocol") or "proxy_protocol_v2.enabled=true" in value:
+        return "be left out: the registry speaks no PROXY protocol, and would refuse every request", ""
+    rule = _list_rule(kind, key, value, made) if is_list(name) else None
+    if (key in made and not is_list(name)) or name in _FIXED:
+        rule = "not contradict the stack, which sets it itself"
+    return (rule, "") if rule else None
+
+
+def _list_rule(kind: Kind, key: str, value: str, made: dict[str, str]) -> str | None:
+    """The rule that a list of KEY=VALUE breaks, which may be that of one port."""
+    name, found = key.removeprefix(PREFIX), entries(value)
+    if name.startswith("target-group-attributes") and not kind.service_class:
+        known = _TARGETS if kind is Kind.NETWORK else set()
+        if unknown := found.keys() - known:
+            return f"not have {', '.join(sorted(unknown))}, which is an error to a {kind.value}"
+    if taken := entries(made.get(re.sub(r"\.\d+$", "", key), "")).keys() & found.keys():
+        return f"not contradict the stack, which sets {', '.join(sorted(taken))} itself"
     return None
 
 

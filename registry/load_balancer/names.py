@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+import pulumi
+
 _NETWORK = re.compile(r"\.elb\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
 _CLASSIC = re.compile(r"\.(?P<region>[a-z0-9-]+)\.elb\.amazonaws\.com(\.cn)?")
 """The ends of the names: canonicalHostedZone() of github.com/kubernetes-sigs/external-dns, provider/aws/aws.go, knows
 them apart by these alone."""
 
 
-class UnknownNameError(ValueError):
+class UnknownNameError(pulumi.RunError):
     """A name that no load balancer of AWS has. The message says which, and what to do."""
 
 
@@ -23,15 +25,16 @@ class Name:
     region: str
 
 
-def read(hostname: str) -> Name:
+def read(hostname: str | None) -> Name:
     """Tell whose name it is: each region has a hosted zone for either kind. Raises UnknownNameError."""
-    if found := re.search(f"{_NETWORK.pattern}$", hostname.lower()):
+    name = (hostname or "").lower()
+    if found := re.search(f"{_NETWORK.pattern}$", name):
         return Name(is_network=True, region=found["region"])
-    if found := re.search(f"{_CLASSIC.pattern}$", hostname.lower()):
+    if found := re.search(f"{_CLASSIC.pattern}$", name):
         return Name(is_network=False, region=found["region"])
     raise UnknownNameError(
-        f"the Service's load balancer is called {hostname}, which is no name of a load balancer of AWS, so that no "
-        "alias record can lead to it.\n"
+        f"the Service's load balancer is called {hostname or 'by an address only'}, which is no name of a load "
+        "balancer of AWS, so that no alias record can lead to it.\n"
         "    Remedy: kubectl describe service kube-registry tells who made it; name the controller that is to make one "
         "of AWS by loadBalancer.class or loadBalancer.type"
     )

@@ -17,11 +17,8 @@ CLASSIC_TLS_POLICIES = (
 )
 """The predefined policies of classic load balancers:
 docs.aws.amazon.com/elasticloadbalancing/latest/classic/elb-security-policy-table.html"""
-NETWORK_TLS_POLICY = re.compile(
-    r"ELBSecurityPolicy-(TLS13-1-[0-3](-Res|-Ext[12])?(-FIPS)?(-PQ)?-20[0-9]{2}-[0-9]{2}"
-    r"|TLS-1-2-Ext-2018-06|TLS-1-[012](-Ext)?-2017-01|FS(-1-[12])?(-Res)?-20(18-06|19-08|20-10)|2016-08|2015-05)"
-)
-"""The forms of those of network load balancers, of which AWS adds some each year:
+NETWORK_TLS_POLICY = re.compile(r"ELBSecurityPolicy-(?!2015-0[23]$)([A-Za-z0-9]+-)*20[0-9]{2}-[0-9]{2}")
+"""The form of those of network load balancers, of which AWS adds some each year:
 docs.aws.amazon.com/elasticloadbalancing/latest/network/describe-ssl-policies.html"""
 _TLS_POLICY_RULE = "be a predefined security policy of classic or network load balancers"
 

@@ -123,6 +123,32 @@ def test_a_further_annotation_says_nothing_that_the_stack_says(kind: Kind, name:
         assert f"pulumi config rm --path 'loadBalancer.annotations[\"{name}\"]'" in one
 
 
+@pytest.mark.parametrize(
+    ("kind", "name", "value", "rule"),
+    [
+        (Kind.CONTROLLER, "target-group-attributes.443", "preserve_client_ip.enabled=true", "not contradict the stack"),
+        (Kind.CONTROLLER, "listener-attributes.TLS-443", "tcp.idle_timeout.seconds=900", "be left out with TLS"),
+        (Kind.CONTROLLER, "target-group-attributes", "proxy_protocol_v2.enabled=true", "be left out: the registry"),
+        (Kind.CLASSIC, "proxy-protocol", "*", "be left out: the registry speaks no PROXY protocol"),
+        (Kind.CLASSIC, "target-group-attributes", "deregistration_delay.timeout_seconds=30", "not have deregistration"),
+        (Kind.NETWORK, "target-group-attributes", "deregistration_delay.timeout_seconds=30", "not have deregistration"),
+        (Kind.NETWORK, "target-group-attributes", "proxy_protocol_v2.enabled=false", None),
+        (Kind.CONTROLLER, "target-group-attributes", "stickiness.enabled=true", None),
+    ],
+)
+def test_an_entry_that_would_break_something_is_refused(kind: Kind, name: str, value: str, rule: str | None) -> None:
+    refused = found(kind, annotations={f"{PREFIX}{name}": value})
+    assert [f"but must {rule}" in one for one in refused] == ([True] if rule else [])
+
+
+@pytest.mark.parametrize("name", ["security-groups", "extra-security-groups", "disable-nlb-sg"])
+def test_ranges_are_not_made_void_by_other_groups(name: str) -> None:
+    further = {f"{PREFIX}{name}": "sg-1"}
+    assert found(Kind.CONTROLLER, annotations=further) == []
+    (refused,) = found(Kind.CONTROLLER, annotations=further, allowed_cidrs=["10.0.0.0/8"])
+    assert "must be left out with loadBalancer.allowedCidrs" in refused
+
+
 def test_an_entry_of_a_list_may_be_added_but_none_that_the_stack_sets() -> None:
     name = f"{PREFIX}target-group-attributes"
     assert found(Kind.CONTROLLER, annotations={name: "proxy_protocol_v2.enabled=false"}) == []

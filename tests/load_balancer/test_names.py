@@ -28,3 +28,8 @@ def test_a_name_tells_kind_and_region(hostname: str, name: Name) -> None:
 def test_a_name_that_is_none_of_aws_is_told_with_the_remedy(hostname: str) -> None:
     with pytest.raises(UnknownNameError, match=rf"is called {hostname}, which is no name(.|\n)*loadBalancer.class or"):
         read(hostname)
+
+
+def test_a_load_balancer_without_a_name_is_none_of_aws() -> None:
+    with pytest.raises(UnknownNameError, match="is called by an address only"):
+        read(None)
