@@ -145,29 +145,19 @@ class Workload(pulumi.ComponentResource):
         )
 
         opts = pulumi.ResourceOptions(parent=self, depends_on=[*storage_check_objects, *in_force])
-        if controller == "Deployment":
-            deployment = self._deployment(
-                name,
-                namespace=namespace,
-                replicas=replicas,
-                deadline_seconds=deadline_seconds,
-                ownership=ownership,
-                pod=pod,
-                opts=opts,
-            )
-            if not pulumi.runtime.is_dry_run():
-                pulumi.Output.all(deployment.urn, key_secret_name).apply(
-                    lambda both: former_pods.await_end(namespace, POD_LABELS, both[1], removal_seconds)
-                )
-        else:
-            self._replication_controller(
-                name,
-                namespace=namespace,
-                replicas=replicas,
-                deadline_seconds=deadline_seconds,
-                ownership=ownership,
-                pod=pod,
-                opts=opts,
+        make = self._deployment if controller == "Deployment" else self._replication_controller
+        made = make(
+            name,
+            namespace=namespace,
+            replicas=replicas,
+            deadline_seconds=deadline_seconds,
+            ownership=ownership,
+            pod=pod,
+            opts=opts,
+        )
+        if controller == "Deployment" and not pulumi.runtime.is_dry_run():
+            pulumi.Output.all(made.urn, key_secret_name).apply(
+                lambda both: former_pods.await_end(namespace, POD_LABELS, both[1], removal_seconds)
             )
         self.register_outputs({})
 

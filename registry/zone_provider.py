@@ -9,7 +9,7 @@ from typing import Any
 import pulumi
 import pulumi_aws as aws
 
-_OWN = {"allowedAccountIds", "forbiddenAccountIds", "defaultTags", "assumeRoles"}
+_OWN = {"allowedAccountIds", "forbiddenAccountIds", "defaultTags", "assumeRoles", "skipCredentialsValidation"}
 """What is of the stack's account, or said here."""
 _NUMBERS = {"maxRetries", "tokenBucketRateLimiterCapacity"}
 SESSION_NAME = "kube-registry"
@@ -33,7 +33,14 @@ def zone_provider(role_arn: str) -> aws.Provider | None:
         if key not in _OWN and key.lower() in parameters
     }
     roles = [*(config.get_object("assumeRoles") or []), {"roleArn": role_arn, "sessionName": SESSION_NAME}]
-    return aws.Provider("registry-zone", **inherited, assume_roles=_secret_if_it_is("assumeRoles", roles))
+    return aws.Provider(
+        "registry-zone",
+        **inherited,
+        assume_roles=_secret_if_it_is("assumeRoles", roles),
+        # Else a role that may not be taken ends the program here, where it cannot say what to do. The zone is looked up
+        # with the role before anything is created.
+        skip_credentials_validation=True,
+    )
 
 
 def _value(key: str, text: str) -> Any:

@@ -37,7 +37,7 @@ def test_the_role_is_taken_as_the_stacks_own_provider_is_configured_but_for_what
         "aws:region": "eu-central-1",
         "aws:profile": "deployer",
         "aws:assumeRoles": '[{"roleArn": "arn:aws:iam::111122223333:role/deployer"}]',
-        "aws:skipCredentialsValidation": "true",
+        "aws:skipRegionValidation": "true",
         "aws:s3UsePathStyle": "true",
         "aws:maxRetries": "5",
         "aws:noSuchSetting": "x",
@@ -46,10 +46,8 @@ def test_the_role_is_taken_as_the_stacks_own_provider_is_configured_but_for_what
     monkeypatch.setattr("tests.mock_engine.PROVIDERS", PROVIDERS | configured)
     provider = deploy(zoneRoleArn=ROLE).named("registry-zone")
     assert (provider["region"], provider["profile"]) == ("eu-central-1", "deployer")
-    assert {
-        name: json.loads(provider[name]) for name in ("skipCredentialsValidation", "s3UsePathStyle", "maxRetries")
-    } == {
-        "skipCredentialsValidation": True,
+    assert {name: json.loads(provider[name]) for name in ("skipRegionValidation", "s3UsePathStyle", "maxRetries")} == {
+        "skipRegionValidation": True,
         "s3UsePathStyle": True,
         "maxRetries": 5,
     }
@@ -60,6 +58,14 @@ def test_the_role_is_taken_as_the_stacks_own_provider_is_configured_but_for_what
 def roles(provider: dict[str, Any]) -> list[str]:
     found = provider["assumeRoles"]
     return [one["roleArn"] for one in (json.loads(found) if isinstance(found, str) else found)]
+
+
+def test_the_role_is_not_tried_where_the_program_cannot_say_what_to_do(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.mock_engine.PROVIDERS", PROVIDERS | {"aws:skipCredentialsValidation": "false"})
+    provider = deploy(zoneRoleArn=ROLE).named("registry-zone")
+    assert json.loads(provider["skipCredentialsValidation"]) is True
 
 
 def test_a_role_that_may_not_be_taken_is_told(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def service_annotations(
     `certificate_arn` goes through untouched, so may be a Pulumi output; None: no TLS. `access_log_prefix`: of the
     objects in the bucket of `access_logs`.
     """
-    lists, texts = _lists(kind, balancer, tags, certificate_arn is not None), _scheme(balancer.internal)
+    lists, texts = _lists(kind, balancer, tags, certificate_arn is not None), dict[str, str]()
     if access_logs.bucket:
         if kind in (Kind.CLASSIC, Kind.NETWORK):
             texts |= {
@@ -86,7 +86,8 @@ def service_annotations(
             # TLS ends at the load balancer, which tells the pods of it by X-Forwarded-Proto. The others forward bytes.
             made["backend-protocol"] = "http"
     made |= {name: ",".join(f"{key}={value}" for key, value in one.items()) for name, one in lists.items()}
-    return _with_further({f"{PREFIX}{name}": value for name, value in made.items()}, balancer.annotations)
+    own = {**scheme(balancer.internal), **{f"{PREFIX}{name}": value for name, value in made.items()}}
+    return _with_further(own, balancer.annotations)
 
 
 def default_policy(kind: Kind) -> str:
@@ -106,14 +107,15 @@ def entries(value: str) -> dict[str, str]:
 
 
 def scheme(internal: bool) -> dict[str, str]:
-    """The annotations, by their names, of an internal load balancer or of a public one."""
-    return {f"{PREFIX}{name}": value for name, value in _scheme(internal).items()}
+    """The annotations, by their names, of an internal load balancer or of a public one.
 
-
-def _scheme(internal: bool) -> dict[str, str]:
-    """Both ways to say it, as without one the controllers differ: the cloud controller reads `internal` only, Auto Mode
-    `scheme` only, and what `internal` left out means is public to the one and internal to the others."""
-    return {"scheme": "internal" if internal else "internet-facing", "internal": "true" if internal else "false"}
+    Both ways to say it, as without one the controllers differ: the cloud controller reads `internal` only, Auto Mode
+    `scheme` only, and what `internal` left out means is public to the one and internal to the others.
+    """
+    return {
+        f"{PREFIX}scheme": "internal" if internal else "internet-facing",
+        f"{PREFIX}internal": "true" if internal else "false",
+    }
 
 
 def _lists(

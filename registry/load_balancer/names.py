@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import pulumi
 
-_NETWORK = re.compile(r"\.elb\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?")
-_CLASSIC = re.compile(r"\.(?P<region>[a-z0-9-]+)\.elb\.amazonaws\.com(\.cn)?")
+_NETWORK = re.compile(r"\.elb\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(\.cn)?$")
+_CLASSIC = re.compile(r"\.(?P<region>[a-z0-9-]+)\.elb\.amazonaws\.com(\.cn)?$")
 """The ends of the names: canonicalHostedZone() of github.com/kubernetes-sigs/external-dns, provider/aws/aws.go, knows
 them apart by these alone."""
 
@@ -28,9 +28,9 @@ class Name:
 def read(hostname: str | None) -> Name:
     """Tell whose name it is: each region has a hosted zone for either kind. Raises UnknownNameError."""
     name = (hostname or "").lower()
-    if found := re.search(f"{_NETWORK.pattern}$", name):
+    if found := _NETWORK.search(name):
         return Name(is_network=True, region=found["region"])
-    if found := re.search(f"{_CLASSIC.pattern}$", name):
+    if found := _CLASSIC.search(name):
         return Name(is_network=False, region=found["region"])
     raise UnknownNameError(
         f"the Service's load balancer is called {hostname or 'by an address only'}, which is no name of a load "

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
-import json
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from registry.settings.access_logs import OTHER_BUCKET_RULE, AccessLogsSettings
 from registry.settings.bucket import BucketSettings
+from registry.settings.configuration import configured_values
 from registry.settings.errors import SettingsError, describe
 from registry.settings.load_balancer import LoadBalancerSettings
 from registry.settings.model import SettingsModel
@@ -298,7 +297,7 @@ class Settings(SettingsModel):
         Raises SettingsError, with every mistake at once.
         """
         try:
-            return cls.model_validate(_values(config), by_alias=True, by_name=False)
+            return cls.model_validate(configured_values(config, cls), by_alias=True, by_name=False)
         except ValidationError as error:
             mistakes = [describe(cls, mistake) for mistake in error.errors(include_url=False)]
             raise SettingsError.of(mistakes) from None
@@ -307,20 +306,3 @@ class Settings(SettingsModel):
 def _is_open(users: Sequence[str], balancer: LoadBalancerSettings) -> bool:
     admitted = ipaddress.collapse_addresses(map(ipaddress.IPv4Network, balancer.allowed_cidrs or ["0.0.0.0/0"]))
     return not users and not balancer.internal and ipaddress.IPv4Network("0.0.0.0/0") in admitted
-
-
-def _values(config: pulumi.Config) -> dict[str, Any]:
-    """What is set in the bag, misspelt keys too; an empty value counts as not set."""
-    prefix = f"{config.name}:"
-    known = [field.alias or name for name, field in Settings.model_fields.items()]
-    configured = [key.removeprefix(prefix) for key in pulumi.runtime.get_config_env() if key.startswith(prefix)]
-    values = {key: config.get(key) for key in dict.fromkeys([*known, *configured])}
-    return {key: _parsed(value) for key, value in values.items() if value}
-
-
-def _parsed(value: str) -> Any:
-    """Objects and lists reach a program as JSON, everything else as it was written."""
-    if value[0] in "{[":
-        with contextlib.suppress(json.JSONDecodeError):
-            return json.loads(value)
-    return value

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
@@ -57,6 +57,10 @@ _NO_EFFECT: Final = {
 }  # fmt: skip
 
 
+def _known(values: Values) -> dict[str, Any]:
+    return {name: value for name, value in plain_map(values).items() if not isinstance(value, Unknown)}
+
+
 def resource_type(token: str) -> type[Resource]:
     """The resource type `token`, as a URN has it: behind its parents' types, with `$` between.
 
@@ -95,8 +99,16 @@ class AwsProvider(protocol.Provider):
             for name in request.new_inputs
             if name not in known
         ]
-        roles = from_json(plain_map(request.new_inputs).get("assumeRoles"))
+        inputs = _known(request.new_inputs)
+        roles = from_json(inputs.get("assumeRoles"))
         failures += [protocol.CheckFailure(path, f"pulumi-aws provider: {reason}") for path, reason in problems(roles)]
+        # Here, and not in `configure`, the real one asks STS first, unless told to skip it.
+        if not failures and roles and from_json(inputs.get("skipCredentialsValidation")) is not True:
+            try:
+                await self._assume_roles(inputs)
+            except PluginError as error:
+                reason = f"unable to validate AWS credentials.\nDetails: {error}"
+                failures.append(protocol.CheckFailure("", reason))
         return protocol.CheckResponse(inputs=request.new_inputs, failures=failures)
 
     async def diff_config(self, request: protocol.DiffRequest) -> protocol.DiffResponse:
@@ -108,7 +120,16 @@ class AwsProvider(protocol.Provider):
 
     @override
     async def configure(self, request: protocol.ConfigureRequest) -> protocol.ConfigureResponse:
-        args = {name: value for name, value in plain_map(request.args).items() if not isinstance(value, Unknown)}
+        args = _known(request.args)
+        await self._assume_roles(args)
+        if allowed := from_json(args.get("allowedAccountIds")):
+            account = await self._in_thread(self.aws.account)
+            if account not in allowed:
+                raise PluginError(f"AWS account ID not allowed: {account}")
+        return protocol.ConfigureResponse(accept_secrets=True, supports_preview=True)
+
+    async def _assume_roles(self, args: Mapping[str, Any]) -> None:
+        """Act by the credentials that the configuration has, and then by its roles. Raises PluginError."""
         keys = {"accessKey": "aws_access_key_id", "secretKey": "aws_secret_access_key", "token": "aws_session_token"}
         tags = from_json(args.get("defaultTags")) or {}
         region = args.get("region") or os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION") or ""
@@ -116,11 +137,6 @@ class AwsProvider(protocol.Provider):
         self.aws = Aws(region, tags.get("tags") or {}, credentials)
         for role in roles_to_assume(from_json(args.get("assumeRoles"))):  # one by the other's rights
             await self._in_thread(partial(self.aws.assume, role))
-        if allowed := from_json(args.get("allowedAccountIds")):
-            account = await self._in_thread(self.aws.account)
-            if account not in allowed:
-                raise PluginError(f"AWS account ID not allowed: {account}")
-        return protocol.ConfigureResponse(accept_secrets=True, supports_preview=True)
 
     @override
     async def cancel(self) -> None:

@@ -58,7 +58,7 @@ class Aws:
                 self._session = assumed_role(self._session, role.arn, role.arguments, region_name=region)
         except PluginError as error:
             raise PluginError(
-                f"unable to validate AWS credentials.\nDetails: IAM Role ({role.arn}) cannot be assumed.\n\n"
+                f"IAM Role ({role.arn}) cannot be assumed.\n\n"
                 "There are a number of possible causes of this - the most common are:\n"
                 "  * The credentials used in order to assume the role are invalid\n"
                 "  * The credentials do not have appropriate permission to assume the role\n"

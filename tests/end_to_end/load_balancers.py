@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -63,10 +63,13 @@ def balancer(stack: RegistryStack) -> Balancer | None:
     return _classic(stack) or _network(stack)
 
 
+def _of_the_outputs(stack: RegistryStack, described: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    return next((one for one in described if one["DNSName"] == stack.outputs["loadBalancerHostname"]), None)
+
+
 def _classic(stack: RegistryStack) -> Balancer | None:
     elb = stack.sandbox.aws("elb")
-    described = elb.describe_load_balancers()["LoadBalancerDescriptions"]
-    one = next((one for one in described if one["DNSName"] == stack.outputs["loadBalancerHostname"]), None)
+    one = _of_the_outputs(stack, elb.describe_load_balancers()["LoadBalancerDescriptions"])
     if one is None:
         return None
     name = one["LoadBalancerName"]
@@ -88,8 +91,7 @@ def _classic(stack: RegistryStack) -> Balancer | None:
 
 def _network(stack: RegistryStack) -> Balancer | None:
     elbv2 = stack.sandbox.aws("elbv2")
-    described = elbv2.describe_load_balancers()["LoadBalancers"]
-    one = next((one for one in described if one["DNSName"] == stack.outputs["loadBalancerHostname"]), None)
+    one = _of_the_outputs(stack, elbv2.describe_load_balancers()["LoadBalancers"])
     if one is None:
         return None
     arn = one["LoadBalancerArn"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "aws" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.sandbox)
+
+
+@pytest.fixture
+def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
+    """A layout with directories of its own, for tests that start nothing of a sandbox, or a little of it."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return Layout(name="test", network=9)
 
 
 @pytest_asyncio.fixture

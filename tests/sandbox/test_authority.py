@@ -17,12 +17,6 @@ from sandbox.authority import Authority
 from sandbox.layout import Layout
 
 
-@pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return Layout(name="test")
-
-
 def certificate(leaf: LeafCert) -> x509.Certificate:
     return x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes())
 

@@ -5,7 +5,6 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import psutil
 import pytest
@@ -24,10 +23,8 @@ DEAF = [
 
 
 @pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layout]:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+def layout(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> Iterator[Layout]:
     monkeypatch.setattr(processes, "STOP_SECONDS", 0.5)
-    layout = Layout(name="test")
     yield layout
     stop(layout)
 

@@ -26,11 +26,10 @@ ACCOUNT = "123456789012"
 """The sandbox's own."""
 
 
-def refusals(assume_roles: Any) -> list[tuple[str, str]]:
-    """What the provider says of a configuration that it refuses: path and reason."""
-    request = protocol.CheckRequest(
-        "urn:pulumi:s::p::pulumi:providers:aws::x", {}, wrap_map({"assumeRoles": assume_roles}), b""
-    )
+def refusals(assume_roles: Any, *, skip: bool = True) -> list[tuple[str, str]]:
+    """What the provider says of a configuration that it refuses, path and reason, without asking STS if told to."""
+    inputs = wrap_map({"region": "us-east-1", "assumeRoles": assume_roles, "skipCredentialsValidation": skip})
+    request = protocol.CheckRequest("urn:pulumi:s::p::pulumi:providers:aws::x", {}, inputs, b"")
     response = run(AwsProvider().check_config(request))
     return [(failure.property, failure.reason) for failure in response.failures or []]
 
@@ -117,11 +116,15 @@ class TestAssumedRole(PluginTest):
             with pytest.raises(PluginError) as refused:
                 Engine(assumeRoles=[{"roleArn": other.role_arn, **wrong}])
             text = str(refused.value)
-            assert text.startswith("unable to validate AWS credentials.\nDetails: IAM Role (")
-            assert f"IAM Role ({other.role_arn}) cannot be assumed.\n" in text
+            assert text.startswith(f"IAM Role ({other.role_arn}) cannot be assumed.\n")
             assert "operation error STS: AssumeRole, https response error StatusCode: 403" in text
             assert f"not authorized to perform: sts:AssumeRole on resource: {other.role_arn}" in text
-        Engine(assumeRoles=[{"roleArn": other.role_arn, "externalId": "ours"}])
+            ((path, reason),) = refusals([{"roleArn": other.role_arn, **wrong}], skip=False)
+            assert path == ""
+            assert reason == f"unable to validate AWS credentials.\nDetails: {text}"
+        right = [{"roleArn": other.role_arn, "externalId": "ours"}]
+        Engine(assumeRoles=right)
+        assert refusals(right, skip=False) == []
 
     def test_roles_are_assumed_one_by_the_other(self, aws: EmulatedAws, other: ZoneAccount) -> None:
         first, second = new_account(aws), new_account(aws)

@@ -1,30 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
-
-import pytest
-
 from sandbox.authority import Authority
-from sandbox.layout import Account, Layout
+from sandbox.layout import Layout
 from sandbox.load_balancer_controller.__main__ import environment, flags
 from sandbox.load_balancer_controller.admission import policies, webhooks
-
-ACCOUNT = Account(
-    access_key_id="AKIAEXAMPLE",
-    secret_access_key="a-secret-of-the-administrator",
-    vpc_id="vpc-1",
-    subnet_id="subnet-1",
-    instance_id="i-1",
-    private_dns_name="ip-10-0-0-1.ec2.internal",
-    private_ip="10.0.0.1",
-    zone_id="Z1",
-)
-
-
-@pytest.fixture
-def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Layout:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    return Layout(name="test", network=9)
+from tests.sandbox.account import ACCOUNT
 
 
 def test_the_controller_is_told_the_network_and_to_call_the_emulated_cloud(layout: Layout) -> None:

@@ -17,23 +17,14 @@ from typing import Any
 import psutil
 
 from sandbox.cluster.control_plane import Cluster
-from sandbox.layout import Account, Layout
+from sandbox.layout import Layout
 from sandbox.processes import running, start, stop, wait_until
 from sandbox.tools.build import Toolchain
 from tests.descendants import descendants
+from tests.sandbox.account import ACCOUNT
 from tests.waiting import PATIENCE_SECONDS
 
 PROJECT = Path(__file__).parents[3]
-ACCOUNT = Account(
-    access_key_id="AKIAEXAMPLE",
-    secret_access_key="none",
-    vpc_id="vpc-1",
-    subnet_id="subnet-1",
-    instance_id="i-0123456789abcdef0",
-    private_dns_name="ip-10-0-0-1.ec2.internal",
-    private_ip="10.0.0.1",
-    zone_id="Z1",
-)
 READ_ONLY = {"readOnlyRootFilesystem": True, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 

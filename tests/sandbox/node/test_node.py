@@ -15,8 +15,8 @@ from sandbox.cluster.control_plane import Cluster
 from sandbox.node.directories import NodeDirectories
 from sandbox.processes import log_file, running, stop
 from sandbox.tools.pins import KUBERNETES_VERSION
+from tests.sandbox.account import ACCOUNT
 from tests.sandbox.node.node_sandbox import (
-    ACCOUNT,
     READ_ONLY,
     NodeSandbox,
     answers,
