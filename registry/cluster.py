@@ -161,20 +161,28 @@ def existing_objects(namespace: str, objects: Iterable[str]) -> Cluster:
 
 def pods(namespace: str, labels: Mapping[str, str]) -> list[Mapping[str, Any]]:
     """Return the pods with these labels, as the API server gives them. Raises ClusterError."""
+    return _list(namespace, "pods", "label", labels)
+
+
+def events(namespace: str, kind: str, name: str) -> list[Mapping[str, Any]]:
+    """Return the events of an object of the last hour, as the API server gives them. Raises ClusterError."""
+    return _list(namespace, "events", "field", {"involvedObject.kind": kind, "involvedObject.name": name})
+
+
+def _list(namespace: str, collection: str, by: str, chosen: Mapping[str, str]) -> list[Mapping[str, Any]]:
     from kubernetes.client import ApiClient, ApiException
     from urllib3.exceptions import HTTPError
 
-    selector = ",".join(f"{name}%3D{value}" for name, value in labels.items())
+    selector = ",".join(f"{name}%3D{value}" for name, value in chosen.items())
     target = _connection()
     try:
         with ApiClient(target.configuration) as client:
-            found = _call(client, "GET", f"/api/v1/namespaces/{namespace}/pods?labelSelector={selector}")
+            return _call(client, "GET", f"/api/v1/namespaces/{namespace}/{collection}?{by}Selector={selector}")["items"]
     except (ApiException, HTTPError, OSError) as error:
         raise target.error(
-            f"lists the pods in the namespace {namespace}, and it does not: {_line(error)}",
-            "have a Role there that lets you list pods: docs/rights.md has it",
+            f"lists the {collection} in the namespace {namespace}, and it does not: {_line(error)}",
+            f"have a Role there that lets you list {collection}: docs/rights.md has it",
         ) from None
-    return found["items"]
 
 
 def given_class(namespace: str, *, labels: Mapping[str, str], annotations: Mapping[str, str]) -> str | Refused | None:

@@ -13,7 +13,7 @@ from registry.environment import PORT
 from registry.load_balancer import names
 from registry.load_balancer.annotations import HTTP_PORT, HTTPS_PORT, PREFIX, service_annotations
 from registry.load_balancer.kinds import Kind
-from registry.load_balancer.service_class import is_internal, kind_of
+from registry.load_balancer.service_class import class_of, is_internal, kind_of
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS
 from registry.settings import AccessLogsSettings, LoadBalancerSettings
@@ -104,6 +104,11 @@ class Endpoint(pulumi.ComponentResource):
             "load_balancer_source_ranges": load_balancer.allowed_cidrs,
         }
         prepare = ownership.meet_hands("service/kube-registry", {"metadata": metadata, "spec": spec})
+        living = ownership.service()
+        if pulumi.runtime.is_dry_run() and living and class_of(living) != kind.service_class:
+            # A preview has the API server try the new Service over the living one, which may not change its class, and
+            # would fail by that. What is unknown is not tried; that the new one's address is, is the truth.
+            spec["cluster_ip"] = pulumi.runtime.rpc.UNKNOWN
         recorded = ownership.recorded_service()
         former = recorded and (kind_of(recorded), is_internal(recorded))
         service = k8s.core.v1.Service(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from registry import aws_reads, cluster, stack_state
 from registry.aws_answers import Failure, Record
 from registry.endpoint import SERVICE_LABELS
 from registry.environment import HTPASSWD_FILE
-from registry.load_balancer import combinations, readiness_gates, service_class
+from registry.load_balancer import combinations, last_word, readiness_gates, service_class
 from registry.load_balancer.annotations import scheme
 from registry.load_balancer.kinds import Kind
 from registry.mistakes import Judge
@@ -144,6 +145,10 @@ class _Look:
         self.notes += [found.note] if found.note else []
         self.warnings += [found.warning] if found.warning else []
         self._note(found.mistake)
+        if ownership.service() and not ownership.mistakes:
+            with contextlib.suppress(cluster.ClusterError):  # who may not list events does without
+                refusal = last_word.refusal(cluster.events(settings.namespace, "Service", "kube-registry"))
+                self.warnings += [refusal] if refusal else []
         if not found.is_known:
             return
         self.mistakes += combinations.mistakes(found.kind, settings)

@@ -29,6 +29,9 @@ EVENT_LOOP = asyncio.new_event_loop()
 LIVE_OBJECTS: dict[str, Any] = {}
 """What the cluster has of the names that the stack's objects have."""
 
+EVENTS: list[Any] = []
+"""Of the stack's Service."""
+
 GIVEN_CLASS: Any = None
 """What class the cluster gives a new Service by itself, or a `Refused`."""
 
@@ -186,6 +189,8 @@ class Options:
     aliases: set[str]
     provider: str
     """The name of the provider that the program made for it, if it did."""
+    unknown_in_spec: set[str]
+    """The fields of `spec` that are not known, which are left out of the inputs."""
 
 
 HOOKS = ("before_create", "after_create", "before_update", "after_update", "before_delete", "after_delete", "on_error")
@@ -217,6 +222,11 @@ class Monitor(pulumi.runtime.mocks.MockMonitor):
             else None,
             aliases={alias.spec.name or alias.spec.type for alias in request.aliases},
             provider=request.provider.split("::")[3] if request.provider else "",
+            unknown_in_spec={
+                name
+                for name, value in json_format.MessageToDict(request.object).get("spec", {}).items()
+                if value == pulumi.runtime.rpc.UNKNOWN
+            },
             hooks={name: when for when in HOOKS for name in getattr(request.hooks, when)},
         )
         return super().RegisterResource(request)
@@ -291,6 +301,7 @@ def run_program(monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any], *, pr
     monkeypatch.setattr("registry.cluster.existing_objects", lambda namespace, names: found)
     monkeypatch.setattr("registry.cluster.given_class", lambda namespace, labels, annotations: GIVEN_CLASS)
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [])
+    monkeypatch.setattr("registry.cluster.events", lambda namespace, kind, name: EVENTS)
     monkeypatch.setattr(pulumi.runtime.mocks.MockEngine, "RequirePulumiVersion", require_version, raising=False)
     monitor = Monitor(engine)
     pulumi.runtime.set_mocks(

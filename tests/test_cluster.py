@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from registry.cluster import ClusterError, existing_objects, given_class, pods
+from registry.cluster import ClusterError, events, existing_objects, given_class, pods
 from registry.load_balancer.service_class import Refused
 
 DEPLOYMENT, SERVICE = "deployment/kube-registry", "service/kube-registry"
@@ -235,6 +235,17 @@ def test_the_pods_with_labels_are_listed_or_it_is_told_what_forbids_it(api_serve
     api_server.answers[path] = 403
     with pytest.raises(ClusterError, match="a cluster that lists the pods in the namespace images, and it does not"):
         pods("images", {"k8s-app": "kube-registry"})
+
+
+def test_the_events_of_an_object_are_listed(api_server: ApiServer, configure: Any) -> None:
+    configure(kubeconfig({"here": api_server.url()}, "here"))
+    selector = "involvedObject.kind%3DService,involvedObject.name%3Dkube-registry"
+    path = f"/api/v1/namespaces/images/events?fieldSelector={selector}"
+    api_server.answers[path] = {"items": [{"reason": "EnsuredLoadBalancer"}]}
+    assert events("images", "Service", "kube-registry") == [{"reason": "EnsuredLoadBalancer"}]
+    api_server.answers[path] = 403
+    with pytest.raises(ClusterError, match="lists the events in the namespace images, and it does not"):
+        events("images", "Service", "kube-registry")
 
 
 QUESTION = f"POST {NAMESPACE}/services?dryRun=All"

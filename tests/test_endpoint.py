@@ -11,6 +11,8 @@ from registry.settings import SettingsError
 from tests.forms import POST
 from tests.mock_engine import Deploy
 
+CONTROLLER_CLASS = "service.k8s.aws/nlb"
+
 ANNOTATION = "service.beta.kubernetes.io/aws-load-balancer-"
 CERTIFICATE = "arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"
 
@@ -289,6 +291,35 @@ def test_a_living_service_keeps_its_class_where_a_controller_is_installed_later(
     deployed = deploy()
     assert "loadBalancerClass" not in deployed.one("Service")["spec"]
     assert deployed.options["registry-service-kube-system"].replacement_trigger == ["CLASSIC", "public"]
+
+
+@pytest.mark.parametrize(
+    ("preview", "set_", "unknown"),
+    [(True, CONTROLLER_CLASS, {"clusterIP"}), (True, None, set()), (False, CONTROLLER_CLASS, set())],
+)
+def test_a_preview_does_not_try_another_class_on_the_living_service(
+    deploy: Deploy, monkeypatch: pytest.MonkeyPatch, preview: bool, set_: str | None, unknown: set[str]
+) -> None:
+    metadata = {"annotations": {OWNER: "acme/registry/test id of registry-stack-id"}, "namespace": "kube-system"}
+    objects = {"service/kube-registry": {"metadata": metadata, "spec": {}, "status": {}}}
+    monkeypatch.setattr("tests.mock_engine.LIVE_OBJECTS", objects)
+    monkeypatch.setattr("pulumi.runtime.is_dry_run", lambda: preview)
+    deployed = deploy(loadBalancer={"class": set_} if set_ else {})
+    assert deployed.options["registry-service-kube-system"].unknown_in_spec == unknown
+
+
+def test_a_service_that_its_controller_refused_is_warned_of(deploy: Deploy, monkeypatch: pytest.MonkeyPatch) -> None:
+    warnings: list[str] = []
+    monkeypatch.setattr("pulumi.log.warn", lambda text, **_: warnings.append(text))
+    event = {"reason": "FailedBuildModel", "message": "no such subnet", "lastTimestamp": "2026-11-27T09:00:00Z"}
+    monkeypatch.setattr("tests.mock_engine.EVENTS", [event])
+    deploy()
+    assert warnings == []
+    metadata = {"annotations": {OWNER: "acme/registry/test id of registry-stack-id"}, "namespace": "kube-system"}
+    objects = {"service/kube-registry": {"metadata": metadata, "spec": {}, "status": {}}}
+    monkeypatch.setattr("tests.mock_engine.LIVE_OBJECTS", objects)
+    deploy()
+    assert "its controller refused it, FailedBuildModel: no such subnet" in warnings[0]
 
 
 def test_what_does_not_go_with_the_load_balancer_is_told_with_all_other_mistakes(

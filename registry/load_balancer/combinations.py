@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from registry.load_balancer.annotations import PREFIX, entries, is_list, service_annotations
 from registry.load_balancer.kinds import Kind
+from registry.load_balancer.known_annotations import is_read
 from registry.settings import Settings, told
 from registry.settings.tls_policies import CLASSIC_TLS_POLICIES, NETWORK_TLS_POLICY
 
@@ -37,6 +38,7 @@ _OTHER_GROUPS = ("security-groups", "extra-security-groups", "disable-nlb-sg", "
 _TARGETS = {"preserve_client_ip.enabled", "proxy_protocol_v2.enabled"}
 """The attributes of target groups that the cloud controller knows: any other is an error, and all are with a classic
 load balancer (pkg/providers/v1/aws_validations.go)."""
+_ENTRY = re.compile(r"[A-Za-z0-9_.-]+=[^\s,=]*")
 _FIXED = {"backend-protocol", "connection-draining-enabled", "connection-draining-timeout"}
 _RESERVED = ("pulumi.com/", "kube-registry/")
 _NOT_IN_AUTO_MODE = {"proxy-protocol", "cross-zone-load-balancing-enabled", "additional-resource-tags"}
@@ -117,25 +119,33 @@ def _of_annotations(kind: Kind, settings: Settings) -> Iterator[str]:
 
 def _contradiction(kind: Kind, key: str, value: str, made: dict[str, str]) -> tuple[str, str] | None:
     """The rule that an annotation breaks, and what the remedy has beside the command that takes it out."""
-    name = key.removeprefix(PREFIX)
-    setting = _SETTINGS.get(key) or next((one for start, one in _SETTINGS.items() if _is(name, start)), None)
+    name, is_balancers = key.removeprefix(PREFIX), key.startswith(PREFIX)
+    setting = _SETTINGS.get(key) or next((one for start, one in _SETTINGS.items() if _is(name.lower(), start)), None)
     if key.startswith(_RESERVED):
         return "be no annotation by which the stack is kept", ""
     if kind is Kind.AUTO_MODE and name in _NOT_IN_AUTO_MODE:
         return f"be none that a {kind.value} does not keep", ""
     if setting:
         return f"be said by {setting}", f", and set {setting}"
-    if name.startswith("proxy-protocol") or "proxy_protocol_v2.enabled=true" in value:
+    if name.startswith("proxy-protocol") or "proxy_protocol_v2.enabled=true" in value.lower():
         return "be left out: the registry speaks no PROXY protocol, and would refuse every request", ""
-    rule = _list_rule(kind, key, value, made) if is_list(name) else None
+    if name == "alpn-policy" and "HTTP2" in value.upper():
+        return "not have clients speak HTTP/2, which would come to the registry as it is, and it speaks HTTP/1.1", ""
+    rule = _list_rule(kind, key, value, made) if is_balancers and is_list(name) else None
     if (key in made and not is_list(name)) or name in _FIXED:
         rule = "not contradict the stack, which sets it itself"
+    if not rule and is_balancers and not is_read(kind, name):
+        rule = f"be one that has an effect on a {kind.value}, and whoever makes it does not read this one"
     return (rule, "") if rule else None
 
 
 def _list_rule(kind: Kind, key: str, value: str, made: dict[str, str]) -> str | None:
     """The rule that a list of KEY=VALUE breaks, which may be that of one port."""
     name, found = key.removeprefix(PREFIX), entries(value)
+    if not all(_ENTRY.fullmatch(entry) for entry in value.split(",")):
+        return (
+            "be a list of KEY=VALUE with commas between and no spaces, as any other stops all changes of the balancer"
+        )
     if name.startswith("target-group-attributes") and not kind.service_class:
         known = _TARGETS if kind is Kind.NETWORK else set()
         if unknown := found.keys() - known:

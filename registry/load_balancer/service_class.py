@@ -46,9 +46,9 @@ def find(
     """
     wanted = Kind.NETWORK if settings.type == "network" else Kind.CLASSIC
     if settings.class_:
-        return Found(Kind.of_class(settings.class_) or wanted)
+        return Found(Kind.of_class(settings.class_) or wanted, warning=_doubt(settings.class_, service, ask))
     if service is not None:
-        living = (service.get("spec") or {}).get("loadBalancerClass")
+        living = class_of(service)
         if living and not settings.type:
             return replace(_of_class(living, "is that of the stack's Service"), note=None)
         found = (kind_of(service), is_internal(service), service["metadata"].get("namespace"))
@@ -62,12 +62,17 @@ def find(
     return _of_class(given, "is what this cluster gives each new Service") if given else Found(wanted)
 
 
+def class_of(service: Mapping[str, Any]) -> str | None:
+    """The class that a Service has, given as for `find`."""
+    return (service.get("spec") or {}).get("loadBalancerClass")
+
+
 def kind_of(service: Mapping[str, Any] | None) -> Kind | None:
     """The kind of load balancer that a Service has, given as for `find`; None if there is none, or of a class that the
     stack does not know."""
     if service is None:
         return None
-    if service_class := (service.get("spec") or {}).get("loadBalancerClass"):
+    if service_class := class_of(service):
         return Kind.of_class(service_class)
     return Kind.NETWORK if _annotation(service, "type") == "nlb" else Kind.CLASSIC
 
@@ -79,11 +84,26 @@ def is_internal(service: Mapping[str, Any]) -> bool:
         return scheme == "internal"
     if internal := _annotation(service, "internal"):
         return internal == "true"
-    return bool((service.get("spec") or {}).get("loadBalancerClass"))
+    return class_of(service) is not None
 
 
 def _annotation(service: Mapping[str, Any], name: str) -> str | None:
     return (service["metadata"].get("annotations") or {}).get(f"{PREFIX}{name}")
+
+
+def _doubt(
+    service_class: str, service: Mapping[str, Any] | None, ask: Callable[[], str | Refused | None]
+) -> str | None:
+    """A class is set that the cluster does not have, perhaps: it is asked where a Service is to get the class."""
+    if service is not None and class_of(service) == service_class:
+        return None
+    given = ask()
+    if not isinstance(given, str) or given == service_class:
+        return None
+    return (
+        f"{_SETTING} is {service_class}, and this cluster gives a new Service {given}: if nothing in it makes load "
+        f"balancers of the one that is set, the Service gets none. Remedy: {set_command(_SETTING, given)}"
+    )
 
 
 def _refused(wanted: Kind, refused: Refused, *, is_known: bool) -> Found:

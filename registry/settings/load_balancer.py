@@ -61,7 +61,8 @@ class LoadBalancerSettings(SettingsModel):
         examples=["203.0.113.0/24", "198.51.100.7/32"],
         json_schema_extra={"together": "be left out with loadBalancer.type network, which would enforce none"},
         description="The ranges of IPv4 addresses that may connect; nodes that pull from a public load balancer come "
-        "by their NAT gateways' addresses. Left out: all.",
+        "by their NAT gateways' addresses. The AWS Load Balancer Controller keeps the others out from release 2.6 on. "
+        "Left out: all.",
     )
     idle_timeout_seconds: int = Field(
         default=900,
@@ -87,13 +88,14 @@ class LoadBalancerSettings(SettingsModel):
     )
     annotations: dict[str, AnnotationValue] = Field(
         default={},
-        examples=["deletion_protection.enabled=true"],
+        examples=["10"],
         json_schema_extra={
             "together": f"{ANNOTATIONS_RULE}, and not contradict what the stack sets",
-            "entry": "service.beta.kubernetes.io/aws-load-balancer-attributes",
+            "entry": "service.beta.kubernetes.io/aws-load-balancer-healthcheck-interval",
         },
         description="Further annotations of the Service, for what no setting names; entries of lists, such as "
-        "attributes, come beside the stack's own. Left out: none.",
+        "attributes, come beside the stack's own. deletion_protection.enabled=true among these stops pulumi destroy "
+        "and every replacement, too. Left out: none.",
     )
 
     @field_validator("type")

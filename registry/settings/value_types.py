@@ -112,7 +112,7 @@ _CIDR_RULE = "be a range of IPv4 addresses ADDRESS/BITS, with no bit set behind 
 
 def _cidr(network: str) -> str:
     try:
-        if "/" not in network:
+        if not network.partition("/")[2].isdecimal():  # Python takes netmasks as well, Kubernetes does not
             raise ValueError
         IPv4Network(network)
     except ValueError:

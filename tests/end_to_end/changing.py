@@ -44,6 +44,9 @@ def go_there_and_back(stack: RegistryStack, change: Change, surroundings: Surrou
     ):
         user = client(stack)
         digest = user.push("steady", "1", f"before the way {way}".encode())
+        if replaced := {name for name, operation in expected.items() if operation == "replace"}:
+            # The API server tries what is to be made anew over what there is: a preview may fail where `up` does not.
+            assert replaced <= stack.preview(**settings).keys()
         with pulling(user) as pulls, pushing(user) as pushes:
             stack.up(**settings)
             if change.outage:

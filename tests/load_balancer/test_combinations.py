@@ -113,6 +113,14 @@ def test_a_security_policy_is_one_of_its_kind(kind: Kind) -> None:
         (Kind.CLASSIC, f"{PREFIX}healthcheck-interval", None),
         (Kind.CONTROLLER, f"{PREFIX}eip-allocations", None),
         (Kind.CONTROLLER, "external-dns.alpha.kubernetes.io/ttl", None),
+        (Kind.AUTO_MODE, f"{PREFIX}Internal", "be said by loadBalancer.internal"),
+        (Kind.CONTROLLER, f"{PREFIX}some-that-is-new", None),
+        (
+            Kind.CLASSIC,
+            f"{PREFIX}some-that-is-new",
+            "be one that has an effect on a classic load balancer",
+        ),
+        (Kind.CONTROLLER, f"{PREFIX}extra-security-groups", "be one that has an effect on a network load balancer of"),
     ],
 )
 def test_a_further_annotation_says_nothing_that_the_stack_says(kind: Kind, name: str, rule: str | None) -> None:
@@ -134,6 +142,14 @@ def test_a_further_annotation_says_nothing_that_the_stack_says(kind: Kind, name:
         (Kind.NETWORK, "target-group-attributes", "deregistration_delay.timeout_seconds=30", "not have deregistration"),
         (Kind.NETWORK, "target-group-attributes", "proxy_protocol_v2.enabled=false", None),
         (Kind.CONTROLLER, "target-group-attributes", "stickiness.enabled=true", None),
+        (Kind.NETWORK, "target-group-attributes", "proxy_protocol_v2.enabled=True", "be left out: the registry"),
+        (Kind.CONTROLLER, "attributes", "deletion_protection.enabled=true", None),
+        (Kind.CONTROLLER, "attributes", "nonsense", "be a list of KEY=VALUE"),
+        (Kind.AUTO_MODE, "attributes", "deletion_protection.enabled = true", "be a list of KEY=VALUE"),
+        (Kind.CLASSIC, "attributes", "deletion_protection.enabled=true", "be one that has an effect on a classic"),
+        (Kind.NETWORK, "listener-attributes.TCP-80", "some.attribute=60", "be one that has an effect on a"),
+        (Kind.CONTROLLER, "alpn-policy", "HTTP2Only", "not have clients speak HTTP/2"),
+        (Kind.CONTROLLER, "alpn-policy", "HTTP1Only", None),
     ],
 )
 def test_an_entry_that_would_break_something_is_refused(kind: Kind, name: str, value: str, rule: str | None) -> None:
@@ -141,11 +157,18 @@ def test_an_entry_that_would_break_something_is_refused(kind: Kind, name: str, v
     assert [f"but must {rule}" in one for one in refused] == ([True] if rule else [])
 
 
-@pytest.mark.parametrize("name", ["security-groups", "extra-security-groups", "disable-nlb-sg"])
-def test_ranges_are_not_made_void_by_other_groups(name: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        (Kind.CONTROLLER, "security-groups"),
+        (Kind.CLASSIC, "extra-security-groups"),
+        (Kind.CONTROLLER, "disable-nlb-sg"),
+    ],
+)
+def test_ranges_are_not_made_void_by_other_groups(kind: Kind, name: str) -> None:
     further = {f"{PREFIX}{name}": "sg-1"}
-    assert found(Kind.CONTROLLER, annotations=further) == []
-    (refused,) = found(Kind.CONTROLLER, annotations=further, allowed_cidrs=["10.0.0.0/8"])
+    assert found(kind, annotations=further) == []
+    (refused,) = found(kind, annotations=further, allowed_cidrs=["10.0.0.0/8"])
     assert "must be left out with loadBalancer.allowedCidrs" in refused
 
 

@@ -28,9 +28,24 @@ def never() -> str:
 
 
 @pytest.mark.parametrize("live", [None, service(None), service(CONTROLLER)])
-def test_a_class_that_is_set_is_taken_whatever_there_is(live: dict[str, Any] | None) -> None:
+@pytest.mark.parametrize("given", [None, AUTO_MODE, Refused("denied")])
+def test_a_class_that_is_set_is_taken_whatever_there_is(
+    live: dict[str, Any] | None, given: str | Refused | None
+) -> None:
+    assert decided(live, given, **{"class": AUTO_MODE}) == Found(Kind.AUTO_MODE)
+
+
+def test_a_service_that_has_the_class_that_is_set_asks_nothing() -> None:
     settings = LoadBalancerSettings.model_validate({"class": AUTO_MODE})
-    assert find(settings, "kube-system", live, never) == Found(Kind.AUTO_MODE)
+    assert find(settings, "kube-system", service(AUTO_MODE), never) == Found(Kind.AUTO_MODE)
+
+
+@pytest.mark.parametrize("live", [None, service(None), service(CONTROLLER)])
+def test_a_class_is_warned_of_where_the_cluster_gives_another(live: dict[str, Any] | None) -> None:
+    found = decided(live, CONTROLLER, **{"class": AUTO_MODE})
+    assert (found.kind, found.is_known, found.mistake) == (Kind.AUTO_MODE, True, None)
+    told = f"loadBalancer.class is {AUTO_MODE}, and this cluster gives a new Service {CONTROLLER}"
+    assert found.warning and found.warning.startswith(told)
 
 
 def test_a_living_service_keeps_what_it_has_also_where_a_controller_is_installed_later() -> None:
