@@ -121,14 +121,13 @@ def _readiness_gates() -> list[dict[str, Any]]:
         "pods",
         parameters={"apiVersion": "elbv2.k8s.aws/v1beta1", "kind": "TargetGroupBinding"},
         match=namespaces,
-        conditions={
-            "has-ip-targets": "params.?spec.?targetType.orValue('') == 'ip'",
-            "is-selected": f"{noted}.contains(',' + params.spec.serviceRef.name + ',')",
-            "has-no-gate": f"!object.spec.?readinessGates.orValue([]).exists(one, one.conditionType == {gate})",
-        },
+        conditions={"has-ip-targets": "params.?spec.?targetType.orValue('') == 'ip'"},
         patch=(
+            # No condition: policies are called in any order, and one that was passed over is not called again.
+            f"!{noted}.contains(',' + params.spec.serviceRef.name + ',')"
+            f" || object.spec.?readinessGates.orValue([]).exists(one, one.conditionType == {gate}) ? []"
             # Not in one: the release's CEL breaks down at a list with something in it.
-            "(has(object.spec.readinessGates) ? []"
+            " : (has(object.spec.readinessGates) ? []"
             " : [JSONPatch{op: 'add', path: '/spec/readinessGates', value: []}])"
             f" + [JSONPatch{{op: 'add', path: '/spec/readinessGates/-', value: {added}}}]"
         ),

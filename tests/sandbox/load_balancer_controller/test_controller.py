@@ -3,7 +3,7 @@ from __future__ import annotations
 from sandbox.authority import Authority
 from sandbox.layout import Layout
 from sandbox.load_balancer_controller.__main__ import environment, flags
-from sandbox.load_balancer_controller.admission import policies, webhooks
+from sandbox.load_balancer_controller.admission import SERVICES_ANNOTATION, policies, webhooks
 from tests.sandbox.account import ACCOUNT
 
 
@@ -33,3 +33,10 @@ def test_each_policy_is_bound() -> None:
         kinds[one["kind"]].add(one["metadata"]["name"])
     assert kinds["MutatingAdmissionPolicy"] == kinds["MutatingAdmissionPolicyBinding"]
     assert "mservice.elbv2.k8s.aws" in kinds["MutatingAdmissionPolicy"]
+
+
+def test_no_policy_is_passed_over_for_want_of_what_another_one_writes() -> None:
+    """They are called in any order, and again only if they were called before, their conditions having held."""
+    conditions = [condition["expression"] for one in policies() for condition in one["spec"].get("matchConditions", [])]
+    assert conditions
+    assert not [one for one in conditions if SERVICES_ANNOTATION in one and "params.spec.serviceRef" in one]
