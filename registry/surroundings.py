@@ -140,12 +140,13 @@ class _Look:
                 settings.namespace, labels=SERVICE_LABELS, annotations=scheme(settings.load_balancer.internal)
             )
 
-        found = service_class.find(settings.load_balancer, settings.namespace, ownership.service(), ask)
+        service = ownership.service()
+        found = service_class.find(settings.load_balancer, settings.namespace, service, ask)
         self.kind = found.kind
         self.notes += [found.note] if found.note else []
         self.warnings += [found.warning] if found.warning else []
         self._note(found.mistake)
-        if ownership.service() and not ownership.mistakes:
+        if service and not ownership.mistakes:
             with contextlib.suppress(cluster.ClusterError):  # who may not list events does without
                 refusal = last_word.refusal(cluster.events(settings.namespace, "Service", "kube-registry"))
                 self.warnings += [refusal] if refusal else []
@@ -163,10 +164,11 @@ class _Look:
         if settings.zone_id:
             return settings.zone_id
         found = aws_reads.zone_id(settings.zone, private=settings.private_zone, provider=self.zone_provider)
-        self._note(self.judge.zone(found))
+        mistake = self.judge.zone(found)
+        self._note(mistake)
         if isinstance(found, str):
             return found
-        if found.kind == "failed" and not self.judge.zone(found):
+        if found.kind == "failed" and not mistake:
             self.answers["zone"] = found
         return None
 
