@@ -272,6 +272,7 @@ def test_images_move_into_another_bucket_by_a_copy_and_a_word_in_the_state(stack
     stack.pulumi("stack", "import", "--file", str(state))
     stack.up(**BASE, bucket={"name": NEW_BUCKET}, refresh=True)
 
+    stack.settled_pods()  # those of before may use the former bucket no more
     assert stack.bucket == NEW_BUCKET
     assert "replace" not in stack.operations.changes().values()
     assert stack.outputs["passwords"] == passwords
