@@ -5,7 +5,6 @@ moto leaves out conditions, bucket policies of the caller, KMS and copies' sourc
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Callable, Iterator
@@ -23,6 +22,7 @@ from moto.s3.models import FakeBucket, FakeKey, s3_backends
 from moto.utilities.utils import get_partition
 
 from sandbox.aws.iam_policy import Access, Decision, UnsupportedPolicyError, evaluate
+from sandbox.aws.resources import POD_IDENTITY, passed_role, permissions_boundary, resource_of
 from sandbox.aws.role_sessions import check_session, find_role, session_of
 from sandbox.aws.s3_actions import S3_ACTIONS
 from sandbox.aws.s3_encryption import SSE, SSE_KEY, effective_encryption, resolve_key
@@ -82,10 +82,19 @@ def _check_action_permitted(self: IAMRequestBase, resource: str) -> None:
     if self._service == "s3":
         needed = _s3_accesses(self, resource)
     else:
-        needed = [_access(self, self._action, _resource(self) if resource == "*" else resource)]
+        needed = _accesses(self, resource_of(self) if resource == "*" else resource)
     for access in needed:
         if not _judged(self, lambda access=access: _permits(self, access)):
             self._raise_access_denied()
+
+
+def _accesses(request: IAMRequestBase, resource: str) -> Iterator[Access]:
+    """What AWS asks of the caller of a request that is none of S3."""
+    boundary = permissions_boundary(request) if request._service == "iam" else None
+    yield _access(request, request._action, resource, **{"iam:permissionsboundary": boundary})
+    if role := passed_role(request):
+        yield _access(request, "iam:GetRole", role)
+        yield _access(request, "iam:PassRole", role, **{"iam:passedtoservice": POD_IDENTITY})
 
 
 def _judged(request: IAMRequestBase, judgement: Callable[[], bool]) -> bool:
@@ -131,8 +140,10 @@ def _is_zone_of_another_account(request: IAMRequestBase) -> bool:
 def _permits(request: IAMRequestBase, access: Access, *, allowed_otherwise: bool = False) -> bool:
     """Whether one of the policies that apply, the bucket's among them, allows `access` and none denies it.
 
-    A session may have a policy of its own: what it does not allow, the role's policies cannot give. The buckets of
-    another account, which moto opens to all, are open to none here, whatever their policies say.
+    A session may have a policy of its own, and a user or role a permissions boundary: what these do not allow, no
+    other policy can give. The buckets of another account, which moto opens to all, are open to none here, whatever
+    their policies say.
+    https://docs.aws.amazon.com/IAM/latest/UserGuide/access_policies_boundaries.html
     """
     key = request._access_key
     documents: list[str | bytes] = [_document(policy) for policy in key.collect_policies()]
@@ -145,39 +156,25 @@ def _permits(request: IAMRequestBase, access: Access, *, allowed_otherwise: bool
         documents.append(bucket.policy)
     decisions = {evaluate(document, access) for document in documents}
     session_policy = session_of(key).policy if isinstance(key, AssumedRoleAccessKey) else None
-    if session_policy and evaluate(session_policy, access) is not Decision.ALLOWED:
-        return False
+    for limit in (session_policy, _boundary(key)):
+        if limit and evaluate(limit, access) is not Decision.ALLOWED:
+            return False
     return (allowed_otherwise or Decision.ALLOWED in decisions) and Decision.DENIED not in decisions
+
+
+def _boundary(key: IAMUserAccessKey | AssumedRoleAccessKey) -> str | None:
+    """The permissions boundary of the user or role that `key` is of: a policy, or None."""
+    if isinstance(key, IAMUserAccessKey):
+        arn = getattr(key.backend.get_user(key._owner_user_name), "permissions_boundary_arn", None)
+    else:
+        arn = key.backend.get_role(key._owner_role_name).permissions_boundary_arn
+    return _document(key.backend.managed_policies[arn]) if arn else None
 
 
 def _document(policy: Any) -> str:
     if isinstance(policy, Policy):
         return next(version.document for version in policy.versions if version.is_default)
     return policy if isinstance(policy, str) else policy["policy_document"]
-
-
-def _resource(request: IAMRequestBase) -> str:
-    """The ARN of the user, hosted zone, certificate or key that a request is about; `*` if it is about none of them.
-
-    moto has them all be about `*`, which a policy that names resources does not allow.
-    https://docs.aws.amazon.com/service-authorization/latest/reference/
-    """
-    match request._service:
-        case "iam":
-            # Fields of a form, each a list.
-            (name,), (path,) = request._data.get("UserName", [""]), request._data.get("Path", ["/"])
-            user = request.backend.users.get(name)
-            new = f"arn:aws:iam::{request.account_id}:user{path}{name}" if name else "*"
-            return user.arn if user else new
-        case "route53":
-            found = re.search(r"/(hostedzone|change)/([A-Z0-9]+)", request._path)
-            return f"arn:aws:route53:::{found[1]}/{found[2]}" if found else "*"
-        case "acm" | "kms":
-            fields = json.loads(request._body or b"{}")
-            found = fields.get("CertificateArn") or fields.get("KeyId") or ""
-            return found if found.startswith("arn:") else "*"
-        case _:
-            return "*"
 
 
 def _access(request: IAMRequestBase, action: str, resource: str, **context: str | None) -> Access:

@@ -15,10 +15,18 @@ from typing import Any
 KNOWN_KEYS = frozenset(
     {
         "aws:securetransport",
+        "aws:requesttag/eks-cluster-arn",
+        "aws:requesttag/eks-cluster-name",
+        "aws:requesttag/kubernetes-namespace",
+        "aws:requesttag/kubernetes-pod-name",
+        "aws:requesttag/kubernetes-pod-uid",
+        "aws:requesttag/kubernetes-service-account",
         "aws:principalarn",
         "aws:sourceaccount",
         "aws:principalaccount",
         "aws:resourceaccount",
+        "iam:passedtoservice",
+        "iam:permissionsboundary",
         "s3:prefix",
         "s3:x-amz-server-side-encryption",
         "s3:x-amz-server-side-encryption-aws-kms-key-id",
@@ -30,6 +38,9 @@ KNOWN_KEYS = frozenset(
     }
 )
 """The condition keys, in lower case, that the sandbox gives values to (or rightly leaves out of a request)."""
+
+_ISSUER_KEYS = re.compile(r"oidc\.eks\.[a-z0-9-]+\.amazonaws\.com/id/[0-9a-f]{32}:(aud|sub)")
+"""Those that are named after the issuer of a web identity's token, in lower case."""
 
 _ELEMENTS = {"Sid", "Effect", "Principal", "Action", "NotAction", "Resource", "NotResource", "Condition"}
 
@@ -58,6 +69,8 @@ class Access:
     """The caller's account id."""
     context: Mapping[str, str] = field(default_factory=dict)
     """Condition keys in lower case with their values; a key that the request does not have is left out."""
+    principal_type: str = "AWS"
+    """What a policy's Principal calls `principals`: `AWS`, `Federated` (ARNs of identity providers) or `Service`."""
 
 
 def evaluate(
@@ -80,6 +93,14 @@ def evaluate(
                 return Decision.DENIED
             decision = Decision.ALLOWED
     return decision
+
+
+def may_allow(document: str | bytes | Mapping[str, Any], access: Access) -> bool:
+    """Whether a statement of `document` allows `access` under some conditions, which may not hold."""
+    return any(
+        statement["Effect"] == "Allow" and _concerns(statement, access, accounts_as_principals=False)
+        for statement in _statements(document)
+    )
 
 
 def check(document: str | bytes | Mapping[str, Any]) -> None:
@@ -117,10 +138,15 @@ def _concerns(statement: Mapping[str, Any], access: Access, accounts_as_principa
 
 def _is_principal(statement: Mapping[str, Any], access: Access, accounts_as_principals: bool) -> bool:
     principal = statement.get("Principal")
-    if principal is None or principal == "*":  # None: an identity's policy, which is about that identity
+    if principal is None:  # an identity's policy, which is about that identity
         return True
+    if principal == "*":
+        principal = {"AWS": "*"}
     if not isinstance(principal, Mapping):
         raise _unsupported("principal", str(principal), 'use "*" or {"AWS": [ARNs]}')
+    if access.principal_type != "AWS":
+        everyone = statement["Effect"] == "Deny" and "*" in _list(principal.get("AWS", []))
+        return everyone or not access.principals.isdisjoint(_list(principal.get(access.principal_type, [])))
     everyone_of_account = {access.account, f"arn:aws:iam::{access.account}:root"}
     for name in _list(principal.get("AWS", [])):
         if name == "*" or name in access.principals:
@@ -178,7 +204,7 @@ def _conditions_hold(
 
 
 def _condition_holds(operator: str, key: str, values: list[str], context: Mapping[str, str]) -> bool:
-    if key.lower() not in KNOWN_KEYS:
+    if key.lower() not in KNOWN_KEYS and not _ISSUER_KEYS.fullmatch(key.lower()):
         raise _unsupported("condition key", key, "use one of " + ", ".join(sorted(KNOWN_KEYS)))
     if variable := next((value for value in values if "${" in value), None):
         raise _unsupported("policy variable in", variable, "write the value out")

@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 import argparse
+import json
 import logging
+import math
 import signal
 import ssl
 import threading
@@ -25,10 +27,14 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from werkzeug.serving import make_server
 
 from sandbox.authority import Authority
-from sandbox.aws import moto_corrections
+from sandbox.aws import moto_corrections, role_sessions
+from sandbox.aws.clusters import ControlPlane, control_planes
+from sandbox.aws.discovery import Discovery
 from sandbox.aws.moto_corrections.target_health import read_health_from
+from sandbox.aws.service_endpoints import ServiceEndpoints, host_of, server_context
 from sandbox.aws.signatures import Signatures
-from sandbox.layout import AVAILABILITY_ZONE, CLUSTER_NAME, DOMAIN, REGION, Account, Layout
+from sandbox.layout import AVAILABILITY_ZONE, CLUSTER_NAME, DOMAIN, REGION, SUBNET_CIDR, Account, Layout
+from sandbox.tools.pins import KUBERNETES_VERSION
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
@@ -49,17 +55,21 @@ FREE_CALLS = 3
 """The calls that `make_administrator` makes: moto lets that many in before it asks for permissions."""
 
 VPC_CIDR = "172.31.0.0/16"
-SUBNET_CIDR = "172.31.0.0/20"
 SUBNET_ROLES = ("kubernetes.io/role/elb", "kubernetes.io/role/internal-elb")
 """Tags of the subnets for load balancers, public and internal: docs/deploy/subnet_discovery.md of the controller."""
 INSTANCE_TYPE = "m5.large"
+CLUSTER_ROLE = f"{CLUSTER_NAME}-cluster"
+"""The role of EKS, without which it makes no cluster."""
+CLIENT_ID = "sts.amazonaws.com"
+"""The audience of tokens for STS, as `eksctl utils associate-iam-oidc-provider` gives it to a cluster's provider."""
 
 
 class RequestHandler(MotoRequestHandler):
     """Logs failures of the emulation, and every request apart: without the query's values, which may hold a signature.
 
-    A line of the requests' log: time, method, path, the query's names (a list's prefix with its value), status, how
-    it was signed (`header`, `presigned` or `unsigned`), and the client.
+    A line of the requests' log: time, method, path (with the bucket first, also where the host names it), the query's
+    names (a list's prefix with its value), status, how it was signed (`header`, `presigned` or `unsigned`), and the
+    client.
     """
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
@@ -70,9 +80,11 @@ class RequestHandler(MotoRequestHandler):
         query = parse_qsl(parts.query, keep_blank_values=True)
         names = ",".join(f"prefix={value}" if name == "prefix" else name for name, value in query)
         presigned = "presigned" if "X-Amz-Signature" in parts.query else "unsigned"
+        host = host_of(self.headers.get("Host", ""))
+        path = f"/{host.bucket}{parts.path}" if host and host.bucket else parts.path
         requests_log.info(
             "%s %s %s %s %s %s",
-            self.command, parts.path, names or "-", str(code).split()[0],
+            self.command, path, names or "-", str(code).split()[0],
             "header" if "Authorization" in self.headers else presigned,
             self.headers.get("User-Agent", "-").partition(" ")[0],
         )  # fmt: skip
@@ -88,7 +100,7 @@ def application(target_health: Path | None = None) -> WSGIApplication:
     settings.INITIAL_NO_AUTH_ACTION_COUNT = FREE_CALLS
     settings.ACM_VALIDATION_WAIT = 0
     ActionAuthenticatorMixin.request_count = 0
-    return Signatures(DomainDispatcherApplication(create_backend_app))
+    return ServiceEndpoints(Discovery(Signatures(DomainDispatcherApplication(create_backend_app))))
 
 
 @contextmanager
@@ -132,7 +144,7 @@ def make_administrator(url: str) -> tuple[str, str]:
 
 
 def found_account(url: str, pod_network: str) -> Account:
-    """Make the account that the stack finds: administrator, network and instance of the cluster, and hosted zone.
+    """Make the account that the stack finds: administrator, cluster with its network and instance, and hosted zone.
 
     The AWS cloud controller finds subnet and security group by the cluster's tag, and takes a subnet for public if
     its route table leads to an internet gateway. The AWS Load Balancer Controller asks for the tags of subnets' roles,
@@ -169,6 +181,9 @@ def found_account(url: str, pod_network: str) -> Account:
     )["Instances"][0]  # fmt: skip
     interface = instance["NetworkInterfaces"][0]["NetworkInterfaceId"]
     ec2.assign_private_ip_addresses(NetworkInterfaceId=interface, Ipv4Prefixes=[pod_network])
+    _make_cluster(
+        client("eks", url, key_id, secret_key), client("iam", url, key_id, secret_key), subnet=subnet, group=group
+    )
     route53 = client("route53", url, key_id, secret_key)
     zone = route53.create_hosted_zone(Name=DOMAIN, CallerReference=str(uuid.uuid4()))["HostedZone"]["Id"]
     return Account(
@@ -183,13 +198,25 @@ def found_account(url: str, pod_network: str) -> Account:
     )
 
 
+def _make_cluster(eks: Any, iam: Any, *, subnet: str, group: str) -> None:
+    """Make the EKS cluster that the sandbox's own is, and the IAM provider for its issuer."""
+    trust = {"Effect": "Allow", "Principal": {"Service": "eks.amazonaws.com"}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName=CLUSTER_ROLE, AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    network = {"subnetIds": [subnet], "securityGroupIds": [group]}
+    cluster = eks.create_cluster(name=CLUSTER_NAME, roleArn=role, resourcesVpcConfig=network)["cluster"]
+    iam.create_open_id_connect_provider(Url=cluster["identity"]["oidc"]["issuer"], ClientIDList=[CLIENT_ID])
+
+
 def main(arguments: list[str]) -> None:
     """Serve the cloud of the sandbox that `arguments` name; once it can be used, `Layout.account_file` exists."""
     parser = argparse.ArgumentParser(prog="python -m sandbox.aws", description="The emulated AWS of one sandbox.")
     parser.add_argument("--name", required=True, help="the sandbox's name")
     parser.add_argument("--network", required=True, type=int, help="the N of its addresses 127.N.0.0/16")
+    parser.add_argument("--longest-session", type=float, default=math.inf, help="of a role, in seconds")
     options = parser.parse_args(arguments)
     layout = Layout(name=options.name, network=options.network)
+    role_sessions.longest_seconds = options.longest_session
 
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
@@ -204,7 +231,14 @@ def main(arguments: list[str]) -> None:
 
     layout.directory.mkdir(parents=True, exist_ok=True)
     layout.account_file.unlink(missing_ok=True)
-    tls = Authority.open(layout).server_context(layout.address)
+    tls = server_context(Authority.open(layout), layout.address)
+    control_planes[CLUSTER_NAME] = ControlPlane(
+        layout.service_account_issuer,
+        layout.service_account_public_key,
+        layout.kubernetes_url,
+        layout.authority_certificate,
+        ".".join(KUBERNETES_VERSION.removeprefix("v").split(".")[:2]),
+    )
     app = application(layout.target_health_file)
     with serving(app, layout.cloud_url), serving(app, layout.cloud_tls_url, tls):
         found_account(layout.cloud_url, layout.pod_network).save(layout.account_file)

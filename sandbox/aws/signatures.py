@@ -1,13 +1,17 @@
-"""What stands before moto: refuses requests without a signature, and makes signed URLs into signed requests."""
+"""What stands before moto: refuses requests without a signature, and makes signed URLs into signed requests.
+
+Only who assumes a role by web identity has no key yet to sign by.
+"""
 
 from __future__ import annotations
 
 import datetime
 import hmac
+import io
 import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import parse_qs, parse_qsl, quote, unquote
 from xml.sax.saxutils import escape
 
 from botocore.auth import UNSIGNED_PAYLOAD, S3SigV4Auth, S3SigV4QueryAuth
@@ -79,11 +83,23 @@ class Signatures:
                     raise Refusal(400, "AuthorizationHeaderMalformed", f"Sign with {ALGORITHM}.")
             elif "X-Amz-Signature" in dict(_query(environ)):
                 sign_by_header(environ)
-            else:
+            elif not _is_by_web_identity(environ):
                 raise Refusal(403, "AccessDenied", "Access Denied")
         except Refusal as refusal:
             return refusal.response(environ)(environ, start_response)
         return self._application(environ, start_response)
+
+
+def _is_by_web_identity(environ: WSGIEnvironment) -> bool:
+    """Whether a request is STS's AssumeRoleWithWebIdentity, as all SDKs send it: a form that is posted to `/`."""
+    form = environ.get("CONTENT_TYPE", "").startswith("application/x-www-form-urlencoded")
+    if not form or environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] not in {"", "/"}:
+        return False
+    if "HTTP_X_AMZ_TARGET" in environ:
+        return False
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    environ["wsgi.input"] = io.BytesIO(body)
+    return parse_qs(body.decode(errors="replace")).get("Action") == ["AssumeRoleWithWebIdentity"]
 
 
 def sign_by_header(environ: WSGIEnvironment) -> None:

@@ -7,9 +7,10 @@ from typing import Any, Final
 
 import botocore.session
 
+from sandbox.aws_plugin.eks import get_cluster
 from sandbox.aws_plugin.errors import PluginError, doing
 from sandbox.aws_plugin.load_balancer_zones import get_classic_zone_id, get_load_balancer_zone_id
-from sandbox.aws_plugin.lookups import get_bucket, get_key, get_records
+from sandbox.aws_plugin.lookups import get_bucket, get_key, get_open_id_connect_provider, get_records
 from sandbox.aws_plugin.session import Aws
 from sandbox.aws_plugin.shapes import tag_map
 from sandbox.aws_plugin.values import Properties
@@ -88,7 +89,9 @@ def get_partition(aws: Aws, args: Properties) -> Properties:
 
 
 FUNCTIONS: Final[Mapping[str, Callable[[Aws, Properties], Properties]]] = {
+    "aws:eks/getCluster:getCluster": get_cluster,
     "aws:elb/getHostedZoneId:getHostedZoneId": get_classic_zone_id,
+    "aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider": get_open_id_connect_provider,
     "aws:index/getCallerIdentity:getCallerIdentity": get_caller_identity,
     "aws:index/getPartition:getPartition": get_partition,
     "aws:index/getRegion:getRegion": get_region,

@@ -1,4 +1,4 @@
-"""The functions that look up a thing which somebody made: a bucket, a key, the records of a zone."""
+"""The functions that look up a thing which somebody made: a bucket, a key, an identity provider, a zone's records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from sandbox.aws_plugin.errors import GoneError, PluginError, doing, gone_on
 from sandbox.aws_plugin.s3 import WEBSITE_ZONES
 from sandbox.aws_plugin.session import Aws
-from sandbox.aws_plugin.shapes import timestamp
+from sandbox.aws_plugin.shapes import tag_map, timestamp
 from sandbox.aws_plugin.values import Properties
 
 
@@ -17,7 +17,7 @@ def get_bucket(aws: Aws, args: Properties) -> Properties:
     """`aws:s3/getBucket:getBucket`: a bucket by its name, whoever has it."""
     name, region = args["bucket"], args.get("region") or aws.region
     s3 = aws.client("s3", region)
-    with doing(f"reading S3 Bucket ({name})", "S3"), _absent(f"reading S3 Bucket ({name})", "404", "NoSuchBucket"):
+    with doing(f"reading S3 Bucket ({name})", "S3"), absent(f"reading S3 Bucket ({name})", "404", "NoSuchBucket"):
         bucket_region = s3.head_bucket(Bucket=name)["BucketRegion"]
     return {
         "arn": f"arn:{aws.partition(bucket_region)}:s3:::{name}",
@@ -38,7 +38,7 @@ def get_key(aws: Aws, args: Properties) -> Properties:
     """`aws:kms/getKey:getKey`: a KMS key by its id or ARN, or an alias."""
     key_id, region = args["keyId"], args.get("region") or aws.region
     request = {"GrantTokens": args["grantTokens"]} if args.get("grantTokens") else {}
-    with doing(f"reading KMS Key ({key_id})", "KMS"), _absent(f"reading KMS Key ({key_id})", "NotFoundException"):
+    with doing(f"reading KMS Key ({key_id})", "KMS"), absent(f"reading KMS Key ({key_id})", "NotFoundException"):
         found = aws.client("kms", region).describe_key(KeyId=key_id, **request)["KeyMetadata"]
     deletion, valid_to = found.get("DeletionDate"), found.get("ValidTo")
     return {
@@ -83,8 +83,36 @@ def get_records(aws: Aws, args: Properties) -> Properties:
     }
 
 
+def get_open_id_connect_provider(aws: Aws, args: Properties) -> Properties:
+    """`aws:iam/getOpenIdConnectProvider:getOpenIdConnectProvider`: a provider by its `arn` or by its issuer's `url`."""
+    if bool(args.get("arn")) == bool(args.get("url")):
+        raise PluginError(
+            '"arn": only one of `arn,url` can be specified'
+            if args.get("arn")
+            else '"arn": one of `arn,url` must be specified'
+        )
+    iam, arn = aws.client("iam"), args.get("arn")
+    if url := args.get("url"):
+        what = f"finding IAM OIDC Provider by url ({url})"
+        with doing(what, "IAM"):
+            known = [one["Arn"] for one in iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]]
+        arn = next((one for one in known if one.partition("/")[2] == url.removeprefix("https://")), None)
+        if not arn:
+            raise PluginError(f"{what}: not found")
+    with doing("reading IAM OIDC Provider", "IAM"):
+        found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=arn)
+    return {
+        "arn": arn,
+        "clientIdLists": found["ClientIDList"],
+        "id": arn,
+        "tags": tag_map(found.get("Tags", [])),
+        "thumbprintLists": found["ThumbprintList"],
+        "url": found["Url"],  # without the scheme, as a trust policy's conditions have it
+    }
+
+
 @contextmanager
-def _absent(what: str, *codes: str) -> Iterator[None]:
+def absent(what: str, *codes: str) -> Iterator[None]:
     """Within, an AWS error with one of `codes` is PluginError in the real provider's words for what does not exist."""
     try:
         with gone_on(*codes):

@@ -13,7 +13,7 @@ from pulumi.provider.experimental import provider as protocol
 from pulumi.provider.experimental.property_value import PropertyValue
 from typing_extensions import override
 
-from sandbox.aws_plugin import acm, iam, kms, route53, s3, s3_configuration, s3_object
+from sandbox.aws_plugin import acm, eks, iam, kms, route53, s3, s3_configuration, s3_object
 from sandbox.aws_plugin.assume_roles import from_json, problems, roles_to_assume
 from sandbox.aws_plugin.errors import GoneError, InitializationError, PluginError, message_of, redact
 from sandbox.aws_plugin.functions import FUNCTIONS
@@ -31,6 +31,7 @@ RESOURCES: Final[Mapping[str, type[Resource]]] = {
     for resource in (
         acm.Certificate,
         acm.CertificateValidation,
+        eks.PodIdentityAssociation,
         iam.AccessKey,
         iam.Role,
         iam.RolePolicy,
@@ -223,7 +224,7 @@ class AwsProvider(protocol.Provider):
                 if resource.normal(name, old, old_inputs) != resource.normal(name, outputs.get(name), outputs):
                     inputs[name] = wrap(outputs.get(name), name in secret)
         inputs.setdefault(DEFAULTS, wrap([]))
-        return protocol.ReadResponse(request.resource_id, wrap_map(outputs, secret), inputs)
+        return protocol.ReadResponse(outputs["id"], wrap_map(outputs, secret), inputs)
 
     @override
     async def update(self, request: protocol.UpdateRequest) -> protocol.UpdateResponse:

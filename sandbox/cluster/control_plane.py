@@ -128,7 +128,8 @@ class Cluster:
                 "requestheader-username-headers": "X-Remote-User",
                 "tls-cert-file": files / "server.pem",
                 "tls-private-key-file": files / "server.key",
-                "service-account-issuer": "https://kubernetes.default.svc",
+                "service-account-issuer": self._layout.service_account_issuer,
+                "service-account-jwks-uri": f"{self._layout.service_account_issuer}/keys",
                 "service-account-key-file": files / "service-accounts.key",
                 "service-account-signing-key-file": files / "service-accounts.key",
                 "kubelet-certificate-authority": self._layout.authority_certificate,
@@ -231,6 +232,10 @@ class Cluster:
                 serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             )
             authority.write_file(key_file, pem, mode=0o600)
+            public = key.public_key().public_bytes(
+                serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+            )
+            authority.write_file(self._layout.service_account_public_key, public, mode=0o644)
         if not (self._directory / "server.pem").exists():
             server = issuer.issue(
                 self._layout.address,

@@ -9,12 +9,16 @@ from sandbox.aws import access_control
 from sandbox.aws.moto_corrections import (
     accounts,
     certificates,
+    clusters,
     load_balancers,
     network_interfaces,
+    permissions_boundaries,
+    pod_identity,
     records,
     requests,
     s3,
     target_health,
+    web_identity,
 )
 
 _applied: set[str] = set()
@@ -32,6 +36,11 @@ CORRECTIONS = (
     access_control.enforce,
     accounts.give_new_accounts_an_administrator,
     accounts.refuse_sessions_that_sts_would_refuse,
+    permissions_boundaries.keep_boundaries_of_users,
+    permissions_boundaries.refuse_boundaries_that_are_no_policies,
+    web_identity.check_web_identities,
+    clusters.describe_clusters_as_they_are,
+    pod_identity.serve_pod_identity,
     requests.sign_empty_bodies_as_empty,
     requests.answer_refusals_in_the_services_protocol,
     requests.keep_users_that_have_access_keys,

@@ -28,8 +28,9 @@ _UNKNOWN = (
     "TokenCode",
     "SourceIdentity",
     "ProvidedContexts",
+    "ProviderId",
 )
-"""What moto ignores in AssumeRole, and would widen or narrow the session's rights."""
+"""What moto ignores in AssumeRole and its like, and would widen or narrow the session's rights."""
 
 
 def give_new_accounts_an_administrator() -> None:
@@ -53,25 +54,37 @@ def refuse_sessions_that_sts_would_refuse() -> None:
 
     @instead_of(TokenResponse, "assume_role")
     def _(original: Any, self: TokenResponse) -> Any:
-        role = find_role(self._get_param("RoleArn"))
-        longest = int((role and role.max_session_duration) or _DEFAULT_SESSION)
-        seconds = self._get_int_param("DurationSeconds", _DEFAULT_SESSION)
-        if not _SESSION_NAME.fullmatch(name := self._get_param("RoleSessionName")):
-            raise STSValidationError(
-                f"1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: "
-                r"Member must satisfy regular expression pattern: [\w+=,.@-]*, and have 2 to 64 characters"
-            )
-        if seconds < _SHORTEST_SESSION:
-            raise STSValidationError(
-                f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: "
-                f"Member must have value greater than or equal to {_SHORTEST_SESSION}"
-            )
-        if seconds > longest:
-            raise STSValidationError("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
-        if seconds > _LONGEST_CHAINED_SESSION and self.get_access_key().startswith("ASIA"):
+        check_session_request(self)
+        if self._get_int_param("DurationSeconds", 0) > _LONGEST_CHAINED_SESSION and self.get_access_key().startswith(
+            "ASIA"
+        ):
             raise STSValidationError(
                 "The requested DurationSeconds exceeds the 1 hour session limit for roles assumed by role chaining"
             )
-        if unknown := [name for name in _UNKNOWN if self._get_param(name)]:
-            raise STSValidationError(f"The sandbox does not know AssumeRole's {', '.join(unknown)}: leave it out.")
         return original(self)
+
+
+def check_session_request(request: TokenResponse) -> int:
+    """Return how many seconds the session is to last that `request` asks for.
+
+    Raises STSValidationError if its name or duration is not allowed, or if it asks for what is not known.
+    """
+    role = find_role(request._get_param("RoleArn") or "")
+    longest = int((role and role.max_session_duration) or _DEFAULT_SESSION)
+    seconds = request._get_int_param("DurationSeconds", _DEFAULT_SESSION)
+    if not _SESSION_NAME.fullmatch(name := request._get_param("RoleSessionName") or ""):
+        raise STSValidationError(
+            f"1 validation error detected: Value '{name}' at 'roleSessionName' failed to satisfy constraint: "
+            r"Member must satisfy regular expression pattern: [\w+=,.@-]*, and have 2 to 64 characters"
+        )
+    if seconds < _SHORTEST_SESSION:
+        raise STSValidationError(
+            f"1 validation error detected: Value '{seconds}' at 'durationSeconds' failed to satisfy constraint: "
+            f"Member must have value greater than or equal to {_SHORTEST_SESSION}"
+        )
+    if seconds > longest:
+        raise STSValidationError("The requested DurationSeconds exceeds the MaxSessionDuration set for this role.")
+    if unknown := [name for name in _UNKNOWN if request._get_param(name)]:
+        parameters = f"{request._get_action()}'s {', '.join(unknown)}"
+        raise STSValidationError(f"The sandbox does not know {parameters}: leave it out.")
+    return seconds

@@ -29,22 +29,31 @@ def sign_empty_bodies_as_empty() -> None:
         return request
 
 
+_IN_JSON = {"eks", "eks-auth"}
+"""Services without an `X-Amz-Target` that answer in JSON."""
+
+
+def forbidden(code: str, message: str) -> Forbidden:
+    """Return a refusal (403) as the services answer it that speak XML."""
+    error = Forbidden()
+    error.description = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
+    error.description += f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
+    return error
+
+
 def answer_refusals_in_the_services_protocol() -> None:
     """moto refuses, whatever the service, in an XML of its own, of which SDKs do not read the error code.
 
-    AWS answers JSON to services called by `X-Amz-Target` (ACM, KMS), and `<ErrorResponse><Error>` in XML to the
-    others (but EC2 and S3, which moto answers right).
+    AWS answers JSON to services called by `X-Amz-Target` (ACM, KMS) and to EKS, and `<ErrorResponse><Error>` in XML
+    to the others (but EC2 and S3, which moto answers right).
     """
 
     def refuse(request: IAMRequest, json_code: str, code: str, message: str) -> NoReturn:
-        if "X-Amz-Target" in request._headers:
+        if "X-Amz-Target" in request._headers or request._service in _IN_JSON:
             error = JsonRESTError(json_code, message)
-        else:
-            error = Forbidden()
-            error.description = f"<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code>"
-            error.description += f"<Message>{escape(message)}</Message></Error></ErrorResponse>"
-        error.code = 403
-        raise error
+            error.code = 403
+            raise error
+        raise forbidden(code, message)
 
     @instead_of(IAMRequest, "_raise_access_denied")
     def _(original: Any, self: IAMRequest) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sandbox.aws.iam_policy import Access, Decision, UnsupportedPolicyError, check, evaluate
+from sandbox.aws.iam_policy import Access, Decision, UnsupportedPolicyError, check, evaluate, may_allow
 
 USER = "arn:aws:iam::123456789012:user/registry"
 SSE = "s3:x-amz-server-side-encryption"
@@ -149,3 +149,62 @@ def test_an_unknown_condition_is_found_behind_one_that_fails() -> None:
     hidden = statement(Condition={"StringEquals": {SSE: "x"}, "DateLessThan": {SSE: "x"}})
     with pytest.raises(UnsupportedPolicyError, match="DateLessThan"):
         check({"Statement": [hidden]})
+
+
+ISSUER = "oidc.eks.us-east-1.amazonaws.com/id/0123456789ABCDEF0123456789ABCDEF"
+PROVIDER = f"arn:aws:iam::123456789012:oidc-provider/{ISSUER}"
+
+
+def federated(**context: str) -> Access:
+    action = "sts:AssumeRoleWithWebIdentity"
+    return Access(action, "", frozenset({PROVIDER}), "123456789012", context, "Federated")
+
+
+@pytest.mark.parametrize(
+    ("principal", "decision"),
+    [
+        ({"Federated": PROVIDER}, Decision.ALLOWED),
+        ({"Federated": ["other", PROVIDER], "AWS": USER}, Decision.ALLOWED),
+        ({"Federated": PROVIDER[:-1]}, Decision.SILENT),
+        ({"AWS": PROVIDER}, Decision.SILENT),
+        ({"Service": PROVIDER}, Decision.SILENT),
+        ({"AWS": "*"}, Decision.SILENT),
+        ("*", Decision.SILENT),
+    ],
+)
+def test_who_comes_by_an_identity_provider_is_trusted_by_the_name_of_that_alone(
+    principal: Any, decision: Decision
+) -> None:
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRoleWithWebIdentity", "Principal": principal}
+    assert decide(trust, of=federated()) == decision
+
+
+def test_a_denial_for_everyone_hits_who_comes_by_an_identity_provider() -> None:
+    trust = {"Effect": "Allow", "Action": "sts:*", "Principal": {"Federated": PROVIDER}}
+    for everyone in ("*", {"AWS": "*"}):
+        assert decide(trust, trust | {"Effect": "Deny", "Principal": everyone}, of=federated()) == Decision.DENIED
+    assert decide(trust, trust | {"Effect": "Deny", "Principal": {"AWS": USER}}, of=federated()) == Decision.ALLOWED
+
+
+def test_a_trust_may_ask_for_the_subject_and_audience_of_an_eks_issuers_token() -> None:
+    trust = {"Effect": "Allow", "Action": "sts:*", "Principal": {"Federated": PROVIDER}}
+    trust["Condition"] = {"StringEquals": {f"{ISSUER}:sub": "a", f"{ISSUER}:aud": "b"}}
+    keys = f"{ISSUER}:sub".lower(), f"{ISSUER}:aud".lower()
+    for subject, audience, decision in (
+        ("a", "b", Decision.ALLOWED),
+        ("a", "c", Decision.SILENT),
+        ("c", "b", Decision.SILENT),
+    ):
+        assert decide(trust, of=federated(**dict(zip(keys, (subject, audience), strict=True)))) == decision
+    assert decide(trust, of=federated()) == Decision.SILENT
+    for unknown in (f"{ISSUER}:amr", "accounts.google.com:sub", f"{ISSUER[:-1]}:sub"):
+        with pytest.raises(UnsupportedPolicyError, match="condition key"):
+            check({"Statement": trust | {"Condition": {"StringEquals": {unknown: "a"}}}})
+
+
+def test_what_a_policy_may_allow_is_what_it_allows_under_some_condition() -> None:
+    trust = {"Effect": "Allow", "Action": "sts:*", "Principal": {"Federated": PROVIDER}}
+    conditional = trust | {"Condition": {"StringEquals": {f"{ISSUER}:sub": "a"}}}
+    assert may_allow({"Statement": conditional}, federated())
+    assert not may_allow({"Statement": conditional | {"Effect": "Deny"}}, federated())
+    assert not may_allow({"Statement": trust | {"Principal": {"Service": PROVIDER}}}, federated())

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import base64
 import logging
+import re
 import socket
 import stat
 from collections.abc import Callable
@@ -94,6 +96,28 @@ def test_nothing_is_free_once_the_account_is_there(cloud_process: CloudProcess) 
     for service, operation in (("iam", "list_users"), ("s3", "list_buckets"), ("ec2", "describe_vpcs")):
         with pytest.raises(ClientError, match=r"InvalidClientTokenId|InvalidAccessKeyId|AuthFailure"):
             getattr(server.client(service, cloud_process.layout.cloud_url, "nobody", "nothing"), operation)()
+
+
+@pytest.mark.sandbox
+def test_the_account_has_the_sandboxs_cluster_and_a_provider_for_its_issuer(
+    cloud_process: CloudProcess, administrator: Callable[[str], Any]
+) -> None:
+    layout = cloud_process.layout
+    cluster = administrator("eks").describe_cluster(name="sandbox")["cluster"]
+    assert cluster["identity"]["oidc"]["issuer"] == layout.service_account_issuer
+    assert re.fullmatch(r"https://oidc\.eks\.us-east-1\.amazonaws\.com/id/[0-9A-F]{32}", layout.service_account_issuer)
+    authority = base64.b64decode(cluster["certificateAuthority"]["data"])
+    assert (cluster["endpoint"], authority) == (layout.kubernetes_url, layout.authority_certificate.read_bytes())
+    network = cluster["resourcesVpcConfig"]
+    assert (network["vpcId"], network["subnetIds"]) == (
+        cloud_process.account().vpc_id,
+        [cloud_process.account().subnet_id],
+    )
+    iam = administrator("iam")
+    (provider,) = iam.list_open_id_connect_providers()["OpenIDConnectProviderList"]
+    found = iam.get_open_id_connect_provider(OpenIDConnectProviderArn=provider["Arn"])
+    assert found["Url"] == layout.service_account_issuer.removeprefix("https://")
+    assert found["ClientIDList"] == ["sts.amazonaws.com"]
 
 
 @pytest.mark.sandbox

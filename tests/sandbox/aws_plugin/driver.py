@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Values = Mapping[str, PropertyValue]
 
+ASSOCIATION = "aws:eks/podIdentityAssociation:PodIdentityAssociation"
 BUCKET = "aws:s3/bucket:Bucket"
 ENCRYPTION = "aws:s3/bucketServerSideEncryptionConfiguration:BucketServerSideEncryptionConfiguration"
 ACCESS_BLOCK = "aws:s3/bucketPublicAccessBlock:BucketPublicAccessBlock"

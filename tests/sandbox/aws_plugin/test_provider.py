@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,9 +17,11 @@ from sandbox.aws_plugin.planning import DEFAULTS
 from sandbox.aws_plugin.provider import RESOURCES
 from sandbox.aws_plugin.schema import function_schema
 from sandbox.aws_plugin.values import UNKNOWN, plain, plain_map, secret_names, wrap
+from tests.sandbox.aws.service_accounts import EksCluster
 from tests.sandbox.aws_plugin.driver import (
     ACCESS_BLOCK,
     ACCESS_KEY,
+    ASSOCIATION,
     BUCKET,
     BUCKET_POLICY,
     CERTIFICATE,
@@ -45,6 +49,8 @@ from tests.sandbox.aws_plugin.driver import (
 if TYPE_CHECKING:
     from tests.sandbox.aws.emulated_aws import EmulatedAws
 
+CLUSTER = "samples"
+POD_ROLES = [f"arn:aws:iam::123456789012:role/pods-{number}" for number in (1, 2)]
 LIFECYCLE_RULES = [
     {"id": "parts", "status": "Enabled", "abortIncompleteMultipartUpload": {"daysAfterInitiation": 3}},
     {"id": "prefix", "status": "Enabled", "filter": {"prefix": "a/"}, "expiration": {"days": 30}},
@@ -83,7 +89,14 @@ def samples(bucket: str, user: str, zone: str, domain: str, other: str) -> list[
     alias = {"name": "LB-1.us-east-1.elb.amazonaws.com.", "zoneId": "Z35SXDOTRQ7X7K", "evaluateTargetHealth": True}
     policy = canonical_policy(f"arn:aws:s3:::{bucket}")
     name = f"{other}.{domain}"
+    associated = {"clusterName": CLUSTER, "namespace": other, "serviceAccount": "default", "roleArn": POD_ROLES[0]}
     return [
+        Sample(
+            ASSOCIATION,
+            associated,
+            {"roleArn": POD_ROLES[1], "tags": {"a": "b"}, "disableSessionTags": True},
+            {"namespace": f"not-{other}"},
+        ),
         Sample(BUCKET, {"tags": {"a": "b"}}, {"tags": {"a": "c", "d": "e"}, "forceDestroy": True}, {"bucket": other}),
         Sample(ENCRYPTION, {"bucket": bucket, "rules": [rule]}, {"rules": [kms_rule]}, {"bucket": other}),
         Sample(ACCESS_BLOCK, {"bucket": bucket, **blocks}, {"ignorePublicAcls": True}, {"bucket": other}),
@@ -146,6 +159,21 @@ def sample_name(number: int) -> str:
 
 class TestEveryResource(PluginTest):
     """`sample` and `made` are shared by the tests that change nothing; `fresh` is a test's own."""
+
+    @pytest.fixture(autouse=True, scope="class")
+    @classmethod
+    def cluster(cls, aws: EmulatedAws) -> Iterator[None]:
+        """What associations hang on."""
+        network: dict[str, Any] = {"subnetIds": []}
+        aws.client("eks").create_cluster(name=CLUSTER, roleArn=POD_ROLES[0], resourcesVpcConfig=network)
+        trust = TRUST.replace("ec2.amazonaws.com", "pods.eks.amazonaws.com")
+        names = [arn.rpartition("/")[2] for arn in POD_ROLES]
+        for name in names:
+            aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=trust)
+        yield
+        aws.client("eks").delete_cluster(name=CLUSTER)
+        for name in names:
+            aws.client("iam").delete_role(RoleName=name)
 
     @pytest.fixture(scope="class", params=range(SAMPLES), ids=sample_name)
     @classmethod
@@ -246,8 +274,9 @@ class TestEveryResource(PluginTest):
         engine.delete(made)
 
     def test_it_can_be_imported(self, engine: Engine, sample: Sample, made: Made) -> None:
-        found = engine.imported(sample.token, made.id)
+        found = engine.imported(sample.token, f"{CLUSTER},{made.id}" if sample.token == ASSOCIATION else made.id)
         assert found is not None
+        assert found.id == made.id
         name = RESOURCES[sample.token].auto_name
         named = {name.name: made.state[name.name]} if name else {}
         gone = {"deletionWindowInDays"}  # known to the program only
@@ -384,10 +413,15 @@ class TestPreview(PluginTest):
 
 class TestFunctions(PluginTest):
     @pytest.fixture
-    def arguments(self, engine: Engine, domain: str, zone: str, bucket: str) -> dict[str, dict[str, Any]]:
+    def arguments(  # noqa: PLR0917 (fixtures)
+        self, engine: Engine, aws: EmulatedAws, domain: str, zone: str, bucket: str, tmp_path: Path
+    ) -> dict[str, dict[str, Any]]:
+        cluster = EksCluster(aws, tmp_path)
         return {
             "getBucket": {"bucket": bucket},
+            "getCluster": {"name": cluster.name},
             "getKey": {"keyId": engine.create(KEY).id, "grantTokens": ["token"]},
+            "getOpenIdConnectProvider": {"url": cluster.issuer},
             "getRecords": {"zoneId": zone, "nameRegex": domain},
             "getZone": {"name": domain},
         }

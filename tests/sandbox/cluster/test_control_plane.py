@@ -45,3 +45,12 @@ def test_everything_listens_on_the_sandboxes_own_address(layout: Layout, tmp_pat
         ]
         assert listening
         assert all("127.9.0.1" in value for value in listening), program.name
+
+
+def test_the_tokens_issuer_is_the_one_that_eks_tells_of_and_each_sandbox_has_its_own(
+    layout: Layout, tmp_path: Path
+) -> None:
+    api_server = next(one for one in Cluster(layout, tmp_path).programs() if one.name == "kube-apiserver")
+    assert f"--service-account-issuer={layout.service_account_issuer}" in api_server.argv
+    assert f"--service-account-jwks-uri={layout.service_account_issuer}/keys" in api_server.argv
+    assert Layout(name="other", network=9).service_account_issuer != layout.service_account_issuer
