@@ -5,6 +5,7 @@ Every sandbox has a loopback network 127.N.0.0/16 of its own, so that several ru
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -19,13 +20,20 @@ MEMBER_ADMINISTRATOR = "OrganizationAccountAccessRole"
 
 REGION = "us-east-1"
 AVAILABILITY_ZONE = "us-east-1a"
+SUBNET_CIDR = "172.31.0.0/20"
+"""The addresses of the account's one subnet."""
+LOAD_BALANCER_IP = "172.31.15.254"
+"""The one from which load balancers come to targets by address, unless they preserve their clients' addresses."""
 CLUSTER_NAME = "sandbox"
 DEFAULT_NETWORK = 77
 UNUSED_PORT = 4568
 """Nothing of the sandbox listens there, and pods may reach it: a test that does is an S3 as it pleases."""
+POD_IDENTITY_AGENT_PORT = 4569
+
 PORTS = {
     4566: "the emulated AWS",
     4567: "the emulated AWS by TLS",
+    POD_IDENTITY_AGENT_PORT: "the EKS Pod Identity Agent",
     6443: "kube-apiserver",
     3128: "the edge",
     2379: "etcd",
@@ -111,6 +119,16 @@ class Layout:
         return "127." + pod_ip.split(".", 1)[1]
 
     @property
+    def node_address(self) -> str:
+        """Whence comes, on the machine, what the node sends to pods; pods' network policies always let it in."""
+        return f"127.{self.network}.0.2"
+
+    @property
+    def load_balancer_address(self) -> str:
+        """Whence comes, on the machine, what has the address LOAD_BALANCER_IP."""
+        return f"127.{self.network}.0.3"
+
+    @property
     def cloud_url(self) -> str:
         """The emulated AWS over HTTP."""
         return f"http://{self.address}:4566"
@@ -126,9 +144,25 @@ class Layout:
         return f"https://{self.address}:6443"
 
     @property
+    def service_account_issuer(self) -> str:
+        """The issuer of the ServiceAccounts' tokens, in the form of EKS's clusters; each sandbox has its own."""
+        identifier = hashlib.sha256(self.name.encode()).hexdigest()[:32].upper()
+        return f"https://oidc.eks.{REGION}.amazonaws.com/id/{identifier}"
+
+    @property
+    def service_account_public_key(self) -> Path:
+        """The public key of these tokens, in PEM; there once the control plane has been started."""
+        return self.directory / "cluster" / "service-accounts.pem"
+
+    @property
     def edge_url(self) -> str:
         """The HTTP proxy behind which the names of the emulated Route53 resolve."""
         return f"http://{self.address}:3128"
+
+    @property
+    def pod_identity_agent_url(self) -> str:
+        """The EKS Pod Identity Agent, which pods reach at its link-local address."""
+        return f"http://{self.address}:{POD_IDENTITY_AGENT_PORT}"
 
     @property
     def registry_hosts(self) -> Path:
@@ -138,7 +172,7 @@ class Layout:
     @property
     def node_edge_url(self) -> str:
         """The same for the node's pulls: who comes by it has the node's address."""
-        return f"http://127.{self.network}.0.2:3128"
+        return f"http://{self.node_address}:3128"
 
     @property
     def target_health_file(self) -> Path:

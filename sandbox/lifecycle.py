@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import shutil
 import socket
@@ -55,23 +56,26 @@ def up(
     load_balancer_controller: bool = False,
     registration_delay: float = REGISTRATION_DELAY_SECONDS,
     deregistration_lag: float = DEREGISTRATION_LAG_SECONDS,
+    longest_session: float = math.inf,
 ) -> Account:
     """Start what does not run yet, and return the emulated account when all of it is ready. Raises ProcessError.
 
     The emulated AWS keeps everything in memory, so without it the rest is worth nothing: it is begun anew.
     The AWS Load Balancer Controller is started only if asked for; `tools` must have its part then.
     `registration_delay` and `deregistration_lag`, in seconds, are for network load balancers: see `Targets`.
+    `longest_session`, in seconds, is for how long sessions of roles last at the most.
     """
     if "aws" not in {process.name for process in running(layout)}:
         down(layout)
     with steps.step("emulated AWS, Kubernetes control plane"):
-        _start_module(layout, "aws")
+        _start_module(layout, "aws", "--longest-session", str(longest_session))
         cluster = Cluster(layout, tools.binaries)
         cluster.start()
         wait_until(layout.account_file.exists, READY_SECONDS, "the emulated AWS", layout=layout, name="aws")
     account = Account.load(layout.account_file)
     authority.write_trusted(layout)
     with steps.step("node, load balancer data path"):
+        _start_module(layout, "pod_identity_agent")
         _start_module(layout, "node", "--images", str(tools.images), "--tools", str(tools.binaries))
         delays = ("--registration-delay", str(registration_delay), "--deregistration-lag", str(deregistration_lag))
         _start_module(layout, "edge", *delays)
@@ -82,7 +86,8 @@ def up(
         layout.tools.symlink_to(tools.directory)
         kubectl = tools.binaries / "kubectl"
         wait_until(lambda: _node_is_ready(kubectl, environment), READY_SECONDS, "the node", layout=layout, name="node")
-        wait_until(lambda: _listens(layout.edge_url), READY_SECONDS, "the edge", layout=layout, name="edge")
+        for name, url in (("edge", layout.edge_url), ("pod_identity_agent", layout.pod_identity_agent_url)):
+            wait_until(lambda url=url: _listens(url), READY_SECONDS, f"process {name}", layout=layout, name=name)
     with steps.step("AWS cloud controller manager"):
         cluster.start_cloud_controller_manager(account)
     if load_balancer_controller:

@@ -146,11 +146,15 @@ class Role(_Principal):
         if not state:
             return
         with self.doing(f"updating IAM Role ({resource_id})"):
-            self._call("update_assume_role_policy", resource_id, PolicyDocument=inputs["assumeRolePolicy"])
-            session = inputs["maxSessionDuration"]
-            self._call(
-                "update_role", resource_id, Description=inputs.get("description", ""), MaxSessionDuration=session
-            )
+            # Each by a call of its own, if it differs, as the real one does: each needs a right.
+            if inputs["assumeRolePolicy"] != state.get("assumeRolePolicy"):
+                self._call("update_assume_role_policy", resource_id, PolicyDocument=inputs["assumeRolePolicy"])
+            description = inputs.get("description") or ""
+            if description != (state.get("description") or ""):
+                self._call("update_role_description", resource_id, Description=description)
+            if (session := inputs["maxSessionDuration"]) != state.get("maxSessionDuration"):
+                # Without it moto takes the description away.
+                self._call("update_role", resource_id, Description=description, MaxSessionDuration=session)
             self._configure_shared(resource_id, inputs, state)
 
     @override

@@ -11,7 +11,8 @@ from ipaddress import ip_network
 import aiohttp
 
 from sandbox.edge.endpoints import Endpoint, Endpoints, loopback_of
-from sandbox.edge.routes import Network, UnreachableError
+from sandbox.edge.pod_connections import balancer_source, connect, new_socket
+from sandbox.edge.routes import UnreachableError
 from sandbox.edge.target_groups import TRAFFIC_PORT, HealthCheck, TargetGroup, TargetId
 from sandbox.edge.target_health import Failure, RegisteredTarget, Targets
 from sandbox.layout import Layout
@@ -30,18 +31,19 @@ def endpoint_of(target: TargetId, endpoints: Endpoints) -> Endpoint:
     return endpoints.behind(target.port)[0] if target.is_instance else Endpoint(target.id, target.port)
 
 
-async def check(target: TargetId, how: HealthCheck, endpoints: Endpoints, pod_network: Network) -> Failure | None:
-    """Make one health check of `target`, by a pod in `pod_network`; return None if it succeeds."""
+async def check(target: TargetId, how: HealthCheck, endpoints: Endpoints, layout: Layout) -> Failure | None:
+    """Make one health check of `target`, by a pod of `layout`; return None if it succeeds."""
     port = target.port if how.port == TRAFFIC_PORT else int(how.port)
     try:
         async with asyncio.timeout(how.timeout_seconds):
             endpoint = endpoint_of(TargetId(target.id, port), endpoints)
-            address = loopback_of(endpoint, pod_network)
+            address = loopback_of(endpoint, ip_network(layout.pod_network))
+            source = balancer_source(layout, by_instance=target.is_instance)
             if how.protocol == "TCP":
-                _, writer = await asyncio.open_connection(address, endpoint.port)
-                writer.close()
+                (await connect(layout, source, address, endpoint.port)).close()
                 return None
-            status = await _get(f"{how.protocol.lower()}://{address}:{endpoint.port}{how.path}")
+            connector = aiohttp.TCPConnector(socket_factory=lambda _: new_socket(layout, source))
+            status = await _get(f"{how.protocol.lower()}://{address}:{endpoint.port}{how.path}", connector)
     except TimeoutError:
         return Failure("Target.Timeout", "Request timed out")
     except (OSError, aiohttp.ClientError, UnreachableError):
@@ -51,9 +53,12 @@ async def check(target: TargetId, how: HealthCheck, endpoints: Endpoints, pod_ne
     return None
 
 
-async def _get(url: str) -> int:
+async def _get(url: str, connector: aiohttp.TCPConnector) -> int:
     """Return the status; as load balancers, whoever holds the certificate and without following a redirect."""
-    async with aiohttp.ClientSession() as session, session.get(url, ssl=False, allow_redirects=False) as response:
+    async with (
+        aiohttp.ClientSession(connector=connector) as session,
+        session.get(url, ssl=False, allow_redirects=False) as response,
+    ):
         return response.status
 
 
@@ -70,7 +75,7 @@ class Monitor:
         self._targets = targets
         self._read = read
         self._endpoints = endpoints
-        self._pod_network = ip_network(layout.pod_network)
+        self._layout = layout
         self._file = layout.target_health_file
         self._reported = ""
 
@@ -94,7 +99,7 @@ class Monitor:
         target.begin_checks()
         while self._targets.knows(target):
             started, before = loop.time(), target.state
-            target.hear(await check(target.id, target.group.check, self._endpoints, self._pod_network))
+            target.hear(await check(target.id, target.group.check, self._endpoints, self._layout))
             if target.state != before:
                 log.info("target %s of %s: %s %s", target.id, target.group.name, target.state, target.reason[0])
             self._report()

@@ -2,7 +2,8 @@
 
 A request's host name is resolved through Route53 to a load balancer (resolution.py), its listener to a target that
 gets connections (target_health.py), a NodePort to ready endpoints (endpoints.py), and the request streamed to one of
-them (upstreams.py, streaming.py). It connects to pods of this sandbox, and to its emulated AWS.
+them (upstreams.py, streaming.py). It connects to pods of this sandbox, and to its emulated AWS, which has all names of
+AWS's services.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from sandbox.edge.streaming import (
 )
 from sandbox.edge.upstreams import TRIES, Upstreams
 from sandbox.layout import Layout
+from sandbox.service_hosts import PORT, service_host
 
 IDLE_SECONDS = 60.0
 """How long a client's connection may wait for its first request: a classic load balancer's default."""
@@ -189,7 +191,7 @@ class Edge:
         except ValueError as error:
             await _refuse(client, entry, 400, f"CONNECT takes host:port, not {entry.host}: {error}")
             return await client.close()
-        if target == self._aws:
+        if target == self._aws or (target.port == PORT and service_host(target.host)):
             return await self._tunnel_to_aws(client, entry)
         route = await self._route(client, target)
         if route.target_group or route.protocol == "TCP":
@@ -223,7 +225,7 @@ class Edge:
             raise
 
     async def _tunnel_to_aws(self, client: Stream, entry: Entry) -> None:
-        """For clients that keep their proxy when they are redirected to S3, as Python's requests does."""
+        """To AWS's own names, and for clients that keep their proxy when they are redirected to an address of S3."""
         reader, writer = await asyncio.open_connection(self._aws.host, self._aws.port, limit=CHUNK)
         try:
             upstream = Stream(reader, writer, h11.CLIENT)

@@ -11,6 +11,7 @@ import h11
 
 from sandbox.edge.endpoints import Endpoint, Endpoints, loopback_of
 from sandbox.edge.health_checks import endpoint_of
+from sandbox.edge.pod_connections import balancer_source, connect
 from sandbox.edge.request_log import Entry
 from sandbox.edge.routes import Route, UnreachableError
 from sandbox.edge.streaming import CHUNK, Stream
@@ -27,6 +28,7 @@ class Upstreams:
 
     def __init__(self, layout: Layout, endpoints: Endpoints, targets: Targets) -> None:
         """Connect to pods of `layout`: `endpoints` are behind NodePorts, `targets` in target groups."""
+        self._layout = layout
         self._pod_network = ip_network(layout.pod_network)
         self._endpoints = endpoints
         self._targets = targets
@@ -39,7 +41,7 @@ class Upstreams:
         """
         loop = asyncio.get_running_loop()
         target = self._targets.choose(route.target_group, loop.time()) if route.target_group else None
-        upstream = await self._connect(self._behind(route, target), entry)
+        upstream = await self._connect(self._behind(route, target), entry, self._source(client, route, target))
         try:
             if target:
                 target.connections.add(upstream)
@@ -66,13 +68,21 @@ class Upstreams:
             return [endpoint_of(target.id, self._endpoints)]
         return self._endpoints.behind(route.instance_port)[:TRIES] if route.instance_port else []
 
-    async def _connect(self, endpoints: list[Endpoint], entry: Entry) -> Stream:
+    def _source(self, client: Stream, route: Route, target: RegisteredTarget | None) -> str:
+        """Return the address that a pod sees: the client's only where the balancer comes to it directly."""
+        by_instance = target is None or target.id.is_instance
+        if route.preserves_client_address and not by_instance:
+            return client.address
+        return balancer_source(self._layout, by_instance=by_instance)
+
+    async def _connect(self, endpoints: list[Endpoint], entry: Entry, source: str) -> Stream:
         """Connect to the first endpoint that takes the connection. Raises UnreachableError if none does."""
         for entry.endpoint in endpoints:
             address = loopback_of(entry.endpoint, self._pod_network)
             try:
                 async with asyncio.timeout(CONNECT_SECONDS):
-                    reader, writer = await asyncio.open_connection(address, entry.endpoint.port, limit=CHUNK)
+                    made = await connect(self._layout, source, address, entry.endpoint.port)
+                    reader, writer = await asyncio.open_connection(sock=made, limit=CHUNK)
                 return Stream(reader, writer, h11.CLIENT)
             except (OSError, TimeoutError):
                 continue

@@ -19,7 +19,7 @@ from sandbox.node.kubelet_init import LOGS, ROOT, Launch
 RUNTIME_SOCKET = "cri.sock"
 """The CRI server's Unix socket, in the kubelet's directory."""
 CLUSTER_DNS = "172.20.0.10"
-"""What EKS takes for clusters in 10.0.0.0/8; nothing answers there."""
+"""What EKS takes for clusters in 10.0.0.0/8."""
 CONFIGURATION_FILE, KUBECONFIG_FILE, AUTHORITY_FILE = "config.yaml", "kubeconfig", "authority.pem"
 CERTIFICATE_FILE, KEY_FILE = "server.pem", "server.key"
 MOUNT_PROGRAMS = ("mount", "umount")

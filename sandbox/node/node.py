@@ -25,6 +25,7 @@ from sandbox.node.cri.runtime_service import Node, RuntimeService
 from sandbox.node.cri.stubs import api_pb2_grpc
 from sandbox.node.directories import NodeDirectories
 from sandbox.node.images import Images
+from sandbox.node.network_policy.enforcement import Enforcement
 from sandbox.node.node_network import NodeNetwork
 from sandbox.node.pulled_images import PulledImages
 
@@ -48,16 +49,21 @@ async def serve(layout: Layout, images: Images, tools: Path) -> None:
     account, directories = Account.load(layout.account_file), NodeDirectories(layout)
     kubelet.write_files(layout, account, directories.kubelet)
     network = await NodeNetwork.open(
-        hostname=account.private_dns_name, address=account.private_ip, api_server=(layout.address, API_SERVER_PORT)
+        hostname=account.private_dns_name,
+        address=account.private_ip,
+        api_server=(layout.address, API_SERVER_PORT),
+        pod_network=layout.pod_network,
     )
     crane, environment = tools / "crane", pulling_environment(layout, account, tools)
     pulled = PulledImages(directories.pulled_images, crane, environment, layout.registry_hosts)
     image_service = ImageService(images, pulled, directories.pulled_images)
-    runtime = RuntimeService(Node(layout, directories, network, image_service.find))
+    enforcement = Enforcement(layout)
+    runtime = RuntimeService(Node(layout, directories, network, image_service.find, enforcement))
     # Its path is relative to the sandbox's directory, in which the node runs: it may be no longer than 107 bytes.
     socket = (directories.kubelet / kubelet.RUNTIME_SOCKET).relative_to(layout.directory)
     server = await _serve_runtime(runtime, image_service, socket)
     tunnel = asyncio.create_task(node_tunnel.serve(Path(NODE_TUNNEL), network))
+    enforcing = asyncio.create_task(enforcement.run())
     process = await kubelet.start(
         tools / "kubelet", account, directories=directories, network=network.namespace, log=layout.logs / "kubelet.log"
     )
@@ -69,6 +75,7 @@ async def serve(layout: Layout, images: Images, tools: Path) -> None:
             process.kill()
         await process.wait()
         tunnel.cancel()
+        enforcing.cancel()
         await runtime.shut_down()
         await server.stop(None)
         await network.close()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from sandbox.node import rtnetlink
+from sandbox.node.neighbours import Neighbours
 from sandbox.node.pod_network import NAMESPACE_FILES, PodNetwork
 from sandbox.node.relays import Address, accept, listen
 from sandbox.node.runtime import namespaces as ns
@@ -24,6 +25,8 @@ NETWORK_NAMESPACE = NAMESPACE_FILES.index("net")
 NO_VETH = (errno.EOPNOTSUPP, errno.ENODEV, errno.ENOENT)
 """What a kernel without veth devices answers."""
 DEVICE_IN_POD = "eth0"
+NEIGHBOURS_TABLE = 100
+"""Of routes, for what comes from pods."""
 
 log = logging.getLogger(__name__)
 
@@ -35,9 +38,13 @@ class Attachment:
     """What connects the node with one pod, beside devices, which go with the pod's namespace."""
 
     relays: list[tuple[socket.socket, asyncio.Task[None]]] = field(default_factory=list)
+    neighbours: Neighbours | None = None
+    """The pod's ways to other pods; None where the kernel has no veth."""
 
     def close(self) -> None:
         """End the relays."""
+        if self.neighbours:
+            self.neighbours.close()
         for listener, task in self.relays:
             task.cancel()
             listener.close()
@@ -46,21 +53,25 @@ class Attachment:
 class NodeNetwork:
     """The network of the node, until `close`."""
 
-    def __init__(self, network: PodNetwork, address: str) -> None:
+    def __init__(self, network: PodNetwork, address: str, pod_network: str) -> None:
         """Use `open`."""
         self._network = network
+        self._pod_network = pod_network
         self._address = address
         self._thread = ThreadPoolExecutor(1, initializer=lambda: ns.setns(self.namespace))
         self._relayed = 0
 
     @classmethod
-    async def open(cls, *, hostname: str, address: str, api_server: Address) -> NodeNetwork:
+    async def open(cls, *, hostname: str, address: str, api_server: Address, pod_network: str) -> NodeNetwork:
         """Make the network of a node that has `address`; of the machine it reaches `api_server` only.
 
-        Raises PodNetworkError.
+        Pods have their addresses of `pod_network`. Raises PodNetworkError, OSError.
         """
         egress = {api_server: api_server}
-        return cls(await PodNetwork.open(hostname=hostname, addresses=[address], ports={}, egress=egress), address)
+        network = await PodNetwork.open(hostname=hostname, addresses=[address], ports={}, egress=egress)
+        made = cls(network, address, pod_network)
+        await made._run(lambda: rtnetlink.add_local_network(pod_network, NEIGHBOURS_TABLE))
+        return made
 
     @property
     def namespace(self) -> int:
@@ -90,15 +101,22 @@ class NodeNetwork:
             ns.setns(pod_namespace)
             rtnetlink.set_up(DEVICE_IN_POD)
             rtnetlink.add_route(self._address, DEVICE_IN_POD, pod_ip)
+            rtnetlink.add_route(self._pod_network, DEVICE_IN_POD, pod_ip)
 
-        def on_node() -> None:
+        def on_node() -> bool:
             rtnetlink.set_up(name)
             rtnetlink.add_route(pod_ip, name, self._address)
+            try:
+                rtnetlink.add_rule(name, NEIGHBOURS_TABLE)
+            except OSError as error:
+                log.warning("no rules for routes (%s): pods do not reach one another", error)
+                return False
+            return True
 
         with ThreadPoolExecutor(1) as thread:
             await asyncio.get_running_loop().run_in_executor(thread, in_pod)
-        await self._run(on_node)
-        return Attachment()
+        has_ways = await self._run(on_node)
+        return Attachment(neighbours=Neighbours(pod_ip, name, self._run) if has_ways else None)
 
     async def _relay(self, pod_ip: str, pod: PodNetwork, ports: Sequence[int]) -> Attachment:
         self._relayed += 1

@@ -17,9 +17,13 @@ import signal
 import socket
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
 from pathlib import Path
 
 from sandbox.node import rtnetlink
+from sandbox.node.cluster_dns import NameServer, NameService
+from sandbox.node.network_policy.gates import Gates
+from sandbox.node.network_policy.rules import Rules
 from sandbox.node.relays import Address, accept, listen
 from sandbox.node.runtime import namespaces as ns
 
@@ -27,6 +31,8 @@ DRAIN_SECONDS = 0.5
 """How long connections may still finish after the pod's containers have ended."""
 NAMESPACE_FILES = ("user", "ipc", "uts", "net")
 SOCKET_REQUEST = b"socket"
+LONGEST_MESSAGE = 128 * 1024
+"""What a Linux socket takes at once by default is more (net.core.wmem_default)."""
 
 
 class PodNetworkError(Exception):
@@ -46,13 +52,19 @@ class PodNetwork:
 
     @classmethod
     async def open(
-        cls, *, hostname: str, addresses: list[str], ports: dict[Address, Address], egress: dict[Address, Address]
+        cls,
+        *,
+        hostname: str,
+        addresses: list[str],
+        ports: dict[Address, Address],
+        egress: dict[Address, Address],
+        name_service: NameService | None = None,
     ) -> PodNetwork:
         """Make a pod's namespaces.
 
         `addresses` are the pod's inside, beside 127.0.0.0/8. `ports` maps a listener on the host to the address
-        inside to which its connections go; `egress` maps a listener inside to an address on the host.
-        Raises PodNetworkError if an address can't be had.
+        inside to which its connections go; `egress` maps a listener inside to an address on the host. `name_service`
+        answers inside, at one of `addresses`. Raises PodNetworkError if an address can't be had.
         """
         control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         settings = {
@@ -60,6 +72,7 @@ class PodNetwork:
             "addresses": addresses,
             "ports": list(ports.items()),
             "egress": list(egress.items()),
+            "name_service": asdict(name_service) if name_service else None,
         }
         with theirs:
             process = await asyncio.create_subprocess_exec(
@@ -88,6 +101,17 @@ class PodNetwork:
         inside = socket.socket(fileno=fds[0])
         inside.setblocking(False)
         return inside
+
+    async def enforce(self, rules: Rules) -> None:
+        """Have new connections keep to `rules`; what goes through sockets of `socket` is not looked at.
+
+        Whoever comes in is told by the source address that the host sees. Raises PodNetworkError if the pod is gone.
+        """
+        async with self._lock:
+            try:
+                await asyncio.to_thread(self._control.send, rules.to_json().encode())
+            except OSError as error:
+                raise PodNetworkError(f"pod sandbox: {error}") from error
 
     async def close(self) -> None:
         """End the relays, after what is under way has had a moment to finish."""
@@ -119,12 +143,14 @@ def main() -> None:
         inside = ThreadPoolExecutor(1)
         inside.submit(_make_network, settings["addresses"]).result()
         egress = [(inside.submit(listen, tuple(inner)).result(), tuple(outer)) for inner, outer in settings["egress"]]
+        asked = settings["name_service"]
+        name_server = inside.submit(NameServer, NameService(**asked)).result() if asked else None
     except OSError as error:
         sys.exit(str(error))
     thread = inside.submit(lambda: os.open("/proc/thread-self/ns/net", os.O_RDONLY)).result()
     fds = [os.open(f"/proc/self/ns/{name}", os.O_RDONLY) for name in NAMESPACE_FILES[:-1]]
     socket.send_fds(control, [b"ready"], [*fds, thread])
-    asyncio.run(_serve(control, inside, ports, egress))
+    asyncio.run(_serve(control, inside, ports, egress, name_server))
     os._exit(0)
 
 
@@ -142,6 +168,7 @@ async def _serve(
     inside: ThreadPoolExecutor,
     ports: list[tuple[socket.socket, Address]],
     egress: list[tuple[socket.socket, Address]],
+    name_server: NameServer | None,
 ) -> None:
     loop = asyncio.get_running_loop()
 
@@ -151,13 +178,25 @@ async def _serve(
     async def outer_socket() -> socket.socket:
         return socket.socket()
 
+    gates = Gates()
+    for listener, (_, port) in ports:
+        gates.guard_ingress(listener, port)
+    for listener, _ in egress:
+        gates.guard_egress(listener, *listener.getsockname())
+    if name_server:
+        at = name_server.address
+        gates.guard_egress(name_server.listener, *at)
+        await name_server.serve(lambda: gates.lets_out("UDP", *at))
     connections: set[asyncio.Task[None]] = set()
     acceptors = [
-        *(asyncio.create_task(accept(one, target, inner_socket, connections)) for one, target in ports),
-        *(asyncio.create_task(accept(one, target, outer_socket, connections)) for one, target in egress),
+        *(asyncio.create_task(accept(one, target, inner_socket, connections, gates.admits)) for one, target in ports),
+        *(asyncio.create_task(accept(one, target, outer_socket, connections, gates.admits)) for one, target in egress),
     ]
     control.setblocking(False)
-    while await loop.sock_recv(control, 16) == SOCKET_REQUEST:
+    while message := await loop.sock_recv(control, LONGEST_MESSAGE):
+        if message != SOCKET_REQUEST:
+            gates.keep_to(Rules.from_json(message))
+            continue
         with await inner_socket() as made:
             socket.send_fds(control, [b"socket"], [made.fileno()])
     for acceptor in acceptors:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -28,16 +29,20 @@ async def accept(
     target: Address,
     make_socket: Callable[[], Awaitable[socket.socket]],
     connections: set[asyncio.Task[None]],
+    admits: Callable[[socket.socket, str], bool] = lambda _listener, _source: True,
 ) -> None:
-    """Relay each connection to `listener` on a connection of its own to `target`."""
+    """Relay each connection to `listener` on a connection of its own to `target`.
+
+    Those of whom `admits`, called with `listener` and the client's address, says no are never answered.
+    """
     loop = asyncio.get_running_loop()
     while True:
         try:
-            client, _ = await loop.sock_accept(listener)
+            client, (source, *_) = await loop.sock_accept(listener)
         except OSError:  # out of file descriptors, or the client has gone already
             await asyncio.sleep(0.01)
             continue
-        task = asyncio.create_task(relay(client, target, make_socket))
+        task = asyncio.create_task(relay(client, target, make_socket) if admits(listener, source) else _ignore(client))
         connections.add(task)
         task.add_done_callback(connections.discard)
 
@@ -56,6 +61,14 @@ async def relay(client: socket.socket, target: Address, make_socket: Callable[[]
             _reset(client)
             return
         await join(client, server)
+
+
+async def _ignore(client: socket.socket) -> None:
+    """Take what comes, and answer nothing, until the client gives up."""
+    client.setblocking(False)
+    with client, contextlib.suppress(OSError):
+        while await asyncio.get_running_loop().sock_recv(client, BUFFER):
+            pass
 
 
 async def join(one: socket.socket, other: socket.socket) -> None:

@@ -6,14 +6,16 @@ import fcntl
 import os
 import socket
 import struct
+from ipaddress import ip_network
 
-RTM_NEWLINK, RTM_NEWROUTE = 16, 24
+RTM_NEWLINK, RTM_NEWROUTE, RTM_NEWRULE = 16, 24, 32
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_EXCL, NLM_F_CREATE = 0x1, 0x4, 0x200, 0x400
 IFLA_IFNAME, IFLA_LINKINFO, IFLA_NET_NS_FD = 3, 18, 28
 IFLA_INFO_KIND, IFLA_INFO_DATA, VETH_INFO_PEER = 1, 2, 1
 RTA_DST, RTA_OIF, RTA_PREFSRC = 1, 4, 7
-RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RTN_UNICAST = 254, 4, 253, 1
-"""Numbers of <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h> and <linux/veth.h>."""
+RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RT_SCOPE_HOST, RTN_UNICAST, RTN_LOCAL = 254, 4, 253, 254, 1, 2
+FR_ACT_TO_TBL, FRA_IIFNAME, FRA_PRIORITY = 1, 3, 6
+"""Numbers of <linux/netlink.h>, <linux/rtnetlink.h>, <linux/if_link.h>, <linux/veth.h> and <linux/fib_rules.h>."""
 SIOCSIFFLAGS, SIOCSIFADDR, SIOCSIFNETMASK, IFF_UP = 0x8914, 0x8916, 0x891C, 0x1
 """Numbers of <linux/sockios.h> and <linux/if.h>."""
 
@@ -32,11 +34,29 @@ def add_veth(name: str, peer: str, peer_namespace: int) -> None:
 
 
 def add_route(destination: str, device: str, source: str) -> None:
-    """Reach the IPv4 address `destination` by `device`, and as `source`. Raises OSError."""
-    header = (socket.AF_INET, 32, 0, 0, RT_TABLE_MAIN, RTPROT_STATIC, RT_SCOPE_LINK, RTN_UNICAST, 0)
-    body = struct.pack("BBBBBBBBI", *header) + _attribute(RTA_DST, socket.inet_aton(destination))
+    """Reach the IPv4 address or network `destination` by `device`, and as `source`. Raises OSError."""
+    _add_route(destination, device, (RT_TABLE_MAIN, RT_SCOPE_LINK, RTN_UNICAST), source)
+
+
+def add_local_network(network: str, table: int) -> None:
+    """Have what `table` is asked for, and goes to `network`, stay here. Raises OSError."""
+    _add_route(network, "lo", (table, RT_SCOPE_HOST, RTN_LOCAL))
+
+
+def add_rule(device: str, table: int) -> None:
+    """Have `table` asked first for what comes by `device`. Raises OSError."""
+    body = struct.pack("BBBBBBBBI", socket.AF_INET, 0, 0, 0, table, 0, 0, FR_ACT_TO_TBL, 0)
+    body += _attribute(FRA_IIFNAME, _text(device)) + _attribute(FRA_PRIORITY, struct.pack("I", table))
+    _request(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, body)
+
+
+def _add_route(destination: str, device: str, where: tuple[int, int, int], source: str | None = None) -> None:
+    network, (table, scope, kind) = ip_network(destination), where
+    header = (socket.AF_INET, network.prefixlen, 0, 0, table, RTPROT_STATIC, scope, kind, 0)
+    body = struct.pack("BBBBBBBBI", *header) + _attribute(RTA_DST, network.network_address.packed)
     body += _attribute(RTA_OIF, struct.pack("I", socket.if_nametoindex(device)))
-    body += _attribute(RTA_PREFSRC, socket.inet_aton(source))
+    if source:
+        body += _attribute(RTA_PREFSRC, socket.inet_aton(source))
     _request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, body)
 
 

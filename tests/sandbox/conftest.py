@@ -11,6 +11,7 @@ import pytest_asyncio
 
 from sandbox.authority import Authority
 from sandbox.aws import server
+from sandbox.aws.service_endpoints import server_context
 from sandbox.layout import Layout
 from sandbox.tools.build import Toolchain, toolchain
 from tests import networks
@@ -41,7 +42,7 @@ async def world() -> AsyncIterator[World]:
 @pytest.fixture(scope="session")
 def aws() -> Iterator[EmulatedAws]:
     layout = Layout(name="in-process", network=networks.CLOUD_IN_PROCESS)
-    tls = Authority.open(layout).server_context(layout.address)
+    tls = server_context(Authority.open(layout), layout.address)
     url, tls_url = layout.cloud_url, layout.cloud_tls_url
     app = server.application(layout.target_health_file)
     with server.serving(app, url), server.serving(app, tls_url, tls):

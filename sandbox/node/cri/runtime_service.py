@@ -13,7 +13,8 @@ from typing import Any, NoReturn
 
 import grpc
 
-from sandbox.layout import UNUSED_PORT, Layout
+from sandbox.layout import Layout
+from sandbox.node import outside
 from sandbox.node.cri import messages
 from sandbox.node.cri.answers import abort, to_its_end
 from sandbox.node.cri.container_spec import NoCommandError, container_spec
@@ -24,6 +25,7 @@ from sandbox.node.cri.stubs import api_pb2_grpc
 from sandbox.node.directories import NodeDirectories
 from sandbox.node.image_user import UnknownUserError
 from sandbox.node.images import Image, ImageNotFoundError
+from sandbox.node.network_policy.enforcement import Attached, Enforcement
 from sandbox.node.node_network import NodeNetwork
 from sandbox.node.pod_addresses import PodAddresses
 from sandbox.node.pod_network import PodNetwork, PodNetworkError
@@ -31,8 +33,6 @@ from sandbox.node.runtime.cgroups import Cgroups
 from sandbox.node.runtime.container import ContainerStartError
 from sandbox.node.runtime.memory_limit import MemoryWatch
 
-API_SERVER = ("172.20.0.1", 443)
-"""The Service `kubernetes`: the first address of the Services' network."""
 CONDITIONS = ("RuntimeReady", "NetworkReady")
 NOT_HERE = (
     "is not in this sandbox: `kubectl logs` shows what a container writes, docs/sandbox.md says what else there is"
@@ -48,6 +48,8 @@ class Node:
     network: NodeNetwork
     find_image: Callable[[str], Image]
     """Returns an image by its id or name. Raises ImageNotFoundError."""
+    enforcement: Enforcement
+    """Of NetworkPolicies."""
 
 
 class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
@@ -93,13 +95,13 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         layout, ip = self._node.layout, self._addresses.take()
         outer = layout.loopback_of(ip)
         ports = sorted({port.container_port for port in config.port_mappings})
-        here = [(layout.address, port) for port in (4566, 4567, UNUSED_PORT, 6443)]
         try:
             network = await PodNetwork.open(
                 hostname=config.hostname,
-                addresses=[ip, API_SERVER[0]],
+                addresses=[ip, *outside.ADDRESSES],
                 ports={(outer, port): (ip, port) for port in ports},
-                egress={one: one for one in here} | {API_SERVER: here[-1]},
+                egress=outside.egress(layout),
+                name_service=outside.NAME_SERVICE,
             )
             try:
                 attachment = await self._node.network.attach(ip, network, ports)
@@ -109,6 +111,8 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         except (PodNetworkError, OSError) as error:
             self._addresses.release(ip)
             await abort(context, grpc.StatusCode.UNKNOWN, str(error))
+        attached = Attached(config.metadata.uid, ip, tuple(ports), attachment.neighbours)
+        await self._node.enforcement.attach(attached, network)
         sandbox = PodSandbox(config, ip, network, attachment)
         self._sandboxes[sandbox.id] = sandbox
         if config.log_directory:
@@ -125,6 +129,7 @@ class RuntimeService(api_pb2_grpc.RuntimeServiceServicer):
         stopped, sandbox.is_stopped = sandbox.is_stopped, True
         await asyncio.gather(*(one.stop(0) for one in self._containers.values() if one.sandbox is sandbox))
         if not stopped:
+            self._node.enforcement.detach(sandbox.network)
             sandbox.attachment.close()
             await sandbox.network.close()
             self._addresses.release(sandbox.ip)

@@ -45,8 +45,8 @@ def endpoint_slice(
 
 def table_of(services: list[dict[str, Any]], slices: list[dict[str, Any]]) -> ServiceTable:
     table = ServiceTable()
-    table.replace_services(services)
-    table.replace_slices(slices)
+    table.services.replace(services)
+    table.slices.replace(slices)
     return table
 
 
@@ -81,19 +81,19 @@ def test_endpoints_that_serve_while_they_terminate_are_the_last_resort() -> None
     failing = endpoint("10.104.1.3", ready=False, serving=False, terminating=True)
     table = table_of([service()], [endpoint_slice(endpoint("10.104.1.1", ready=True), leaving, failing)])
     assert table.behind(31080) == [FIRST]
-    table.change_slice("MODIFIED", endpoint_slice(leaving, failing))
+    table.slices.change("MODIFIED", endpoint_slice(leaving, failing))
     assert table.behind(31080) == [SECOND]
 
 
 def test_changes_are_followed() -> None:
     table = table_of([], [])
-    table.change_service("ADDED", service())
-    table.change_slice("ADDED", endpoint_slice(endpoint("10.104.1.1")))
+    table.services.change("ADDED", service())
+    table.slices.change("ADDED", endpoint_slice(endpoint("10.104.1.1")))
     assert table.behind(31080) == [FIRST]
-    table.change_slice("DELETED", endpoint_slice())
+    table.slices.change("DELETED", endpoint_slice())
     with pytest.raises(UnreachableError, match="kube-system/kube-registry has no ready endpoint"):
         table.behind(31080)
-    table.change_service("DELETED", service())
+    table.services.change("DELETED", service())
     with pytest.raises(UnreachableError, match="no Service has the NodePort 31080"):
         table.behind(31080)
 

@@ -6,7 +6,6 @@ import asyncio
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,6 @@ from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.asyncio
 
-POD_NETWORK = ip_network(LAYOUT.pod_network)
 FAILED = Failure("Target.FailedHealthChecks", "Health checks failed")
 TCP, HTTP = HealthCheck("TCP"), HealthCheck("HTTP", path="/healthz", status_codes="200-399")
 INSTANCE = TargetId("i-0123456789abcdef0", 31080)
@@ -36,7 +34,7 @@ async def unavailable(_: web.Request) -> web.Response:
 
 
 async def outcome(world: World, target: TargetId, how: HealthCheck) -> Failure | None:
-    return await check(target, how, world, POD_NETWORK)
+    return await check(target, how, world, LAYOUT)
 
 
 async def test_a_pod_that_takes_connections_passes_a_tcp_check(world: World) -> None:
@@ -73,6 +71,24 @@ async def test_an_instance_is_checked_by_a_pod_behind_its_node_port(world: World
     assert await outcome(world, INSTANCE, TCP) == FAILED  # no ready endpoint
     await world.add_pod(report)
     assert await outcome(world, INSTANCE, TCP) is None
+
+
+@pytest.mark.parametrize("protocol", ["TCP", "HTTP"])
+async def test_an_instances_check_comes_from_the_node_and_a_pods_from_the_balancer(world: World, protocol: str) -> None:
+    sources: list[str] = []
+
+    async def note(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        sources.append(writer.get_extra_info("peername")[0])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    await world.add_raw_pod(note)
+    for target in (INSTANCE, target_of(world.pods[0])):
+        assert await outcome(world, target, HealthCheck(protocol)) is None
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while len(sources) < 2:
+            await asyncio.sleep(0.01)
+    assert sources == [LAYOUT.node_address, LAYOUT.load_balancer_address]
 
 
 async def test_a_check_may_have_a_port_of_its_own(world: World) -> None:

@@ -14,8 +14,10 @@ from aiohttp import web
 from sandbox.edge.target_groups import TargetId
 from tests.sandbox.edge.world import (
     HOST,
+    LAYOUT,
     NETWORK,
     NODE,
+    ROUTE,
     World,
     client_context,
     loopback,
@@ -30,6 +32,8 @@ pytestmark = pytest.mark.asyncio
 TLS = replace(NETWORK, port=443, protocol="TLS", certificate_names=(HOST,))
 CONNECT = f"CONNECT {HOST}:443 HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 INSTANCE = TargetId("i-0123456789abcdef0", 31080)
+POD = TargetId("10.0.0.0", 0)
+"""In place of the pod, whose address and port are not known yet."""
 
 
 async def ending(reader: asyncio.StreamReader, length: int = -1) -> bytes:
@@ -53,6 +57,30 @@ async def test_an_instance_hands_them_to_the_pods_behind_its_node_port(world: Wo
         await world.add_pod(report)
     world.register(INSTANCE)
     assert {(await reported(world))["pod"] for _ in range(4)} == {loopback(1, 1), loopback(1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("target", "preserved", "source"),
+    [
+        (None, False, LAYOUT.node_address),
+        (INSTANCE, False, LAYOUT.node_address),
+        (INSTANCE, True, LAYOUT.node_address),
+        (POD, False, LAYOUT.load_balancer_address),
+        (POD, True, loopback(9, 9)),
+    ],
+)
+async def test_a_pod_sees_the_node_the_balancer_or_the_client(
+    world: World, target: TargetId | None, preserved: bool, source: str
+) -> None:
+    async def tell(request: web.Request) -> web.Response:
+        return web.Response(text=request.transport.get_extra_info("peername")[0] if request.transport else "")
+
+    pod = await world.add_pod(tell)
+    world.route(NETWORK if target else ROUTE, preserves_client_address=preserved)
+    if target:
+        world.register(target if target.is_instance else TargetId(pod.address, pod.port))
+    async with world.session(loopback(9, 9)) as session, session.get(f"http://{HOST}/") as response:
+        assert (response.status, await response.text()) == (200, source)
 
 
 async def test_a_target_that_is_gone_though_it_counts_as_healthy_breaks_the_connection(world: World) -> None:

@@ -26,7 +26,7 @@ from tests.waiting import PATIENCE_SECONDS
 
 pytestmark = pytest.mark.sandbox
 
-NODE_IP, POD_IP = "10.0.0.1", f"10.{networks.PODS}.2.1"
+NODE_IP, POD_IP, PODS = "10.0.0.1", f"10.{networks.PODS}.2.1", f"10.{networks.PODS}.0.0/16"
 PORT, OTHER_PORT = 5000, 5001
 NOWHERE = "192.0.2.1"
 ITSELF = "IN_A_USER_NAMESPACE"
@@ -47,7 +47,7 @@ async def node_and_pod() -> AsyncIterator[Both]:
     address = f"127.{networks.PODS}.{random.randrange(1, 255)}.{random.randrange(1, 255)}"
     api_server = await asyncio.start_server(greet, address, 0)
     there = api_server.sockets[0].getsockname()
-    node = await NodeNetwork.open(hostname="node", address=NODE_IP, api_server=there)
+    node = await NodeNetwork.open(hostname="node", address=NODE_IP, api_server=there, pod_network=PODS)
     pod = await PodNetwork.open(hostname="web", addresses=[POD_IP], ports={}, egress={})
     attachment = await node.attach(POD_IP, pod, [PORT])
     try:
@@ -206,7 +206,7 @@ def test_the_tunnel_leads_to_the_nodes_own_ports_and_says_why_it_does_not(tmp_pa
 
 def test_a_socket_of_a_node_whose_network_has_ended_is_an_error_that_the_tunnel_tells(tmp_path: Path) -> None:
     async def test() -> None:
-        node = await NodeNetwork.open(hostname="node", address=NODE_IP, api_server=("127.0.0.1", 1))
+        node = await NodeNetwork.open(hostname="node", address=NODE_IP, api_server=("127.0.0.1", 1), pod_network=PODS)
         path = tmp_path / "s"
         async with tunnel(node, path):
             await node.close()
