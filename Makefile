@@ -43,7 +43,7 @@ changes: $(VENV)/installed  ## every change of a living stack, under a client th
 	$(BIN)/python -m sandbox tools
 	$(BIN)/pytest -m changes
 
-matrix: $(VENV)/installed  ## every kind of load balancer, from up to destroy, under clients that pull and push
+matrix: $(VENV)/installed  ## every kind of load balancer and of identity, from up to destroy, under clients that pull and push
 	$(BIN)/python -m sandbox tools
 	$(BIN)/pytest -m matrix --numprocesses=$(WORKERS) --dist=load
 

@@ -13,7 +13,7 @@ from registry.pulumi_version import require_supported_pulumi
 from registry.settings import Settings
 from registry.storage import Storage
 from registry.surroundings import Surroundings
-from registry.workload import Workload
+from registry.workload import SERVICE_ACCOUNT, Workload
 
 require_supported_pulumi()
 settings = Settings.load(pulumi.Config())
@@ -32,9 +32,10 @@ storage = Storage(
 )
 identity = Identity(
     "registry",
+    settings=settings,
+    service_account=SERVICE_ACCOUNT,
+    trusted_arn=surroundings.trusted_arn,
     bucket_arn=storage.bucket_arn,
-    kms_key_arn=settings.bucket.kms_key_arn,
-    rotation=settings.rotation.access_key,
     tags=tags,
 )
 credentials = Credentials(
@@ -55,9 +56,10 @@ workload = Workload(
     are_targets=has_pods_as_targets(surroundings.kind, settings),
     policies=policies,
     ownership=ownership,
-    storage_check_objects=storage.check,
-    access_key_id=identity.access_key_id,
-    secret_access_key=identity.secret_access_key,
+    image_pull_secrets=settings.image_pull_secrets,
+    pod_annotations=settings.pod_annotations,
+    identity=identity,
+    needs=[*storage.check, *identity.ready],
     http_secret=credentials.http_secret,
     htpasswd=credentials.htpasswd if settings.users else None,
 )

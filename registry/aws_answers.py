@@ -40,11 +40,28 @@ class Key:
     usage: str
 
 
+@dataclass(frozen=True)
+class EksCluster:
+    """An EKS cluster, the URL by which its tokens say who issued them, and the family of its addresses."""
+
+    arn: str
+    issuer: str
+    ip_family: Literal["ipv4", "ipv6"] = "ipv4"
+
+
+@dataclass(frozen=True)
+class OidcProvider:
+    """An OIDC provider of IAM, and the audiences for which it takes tokens."""
+
+    arn: str
+    audiences: Sequence[str]
+
+
 _KINDS: dict[str, Kind] = {
     r"multiple .* matched": "several",
     r"AccessDenied|UnauthorizedOperation|not authorized to perform|api error Forbidden": "denied",
     r"StatusCode: 301|MovedPermanently|PermanentRedirect|requested bucket from": "elsewhere",
-    r"no matching|couldn't find resource|empty result|NotFound|NoSuch|StatusCode: 404": "missing",
+    r"no matching|couldn't find resource|empty result|\): not found|NotFound|NoSuch|StatusCode: 404": "missing",
 }
 """What the provider's errors say, in the words of Terraform's (internal/retry, internal/tfresource, and each service's
 data source in github.com/hashicorp/terraform-provider-aws) and of the AWS SDK for Go."""

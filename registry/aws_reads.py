@@ -12,7 +12,7 @@ import pulumi_aws as aws
 from pulumi.runtime.proto import resource_pb2
 from pulumi.runtime.settings import get_monitor
 
-from registry.aws_answers import Failure, Key, Record, failure
+from registry.aws_answers import EksCluster, Failure, Key, OidcProvider, Record, failure
 
 T = TypeVar("T")
 
@@ -56,6 +56,23 @@ def records(zone: str, hostname: str, *, provider: aws.Provider | None) -> list[
         )
         for one in found or []
     ]
+
+
+def eks_cluster(name: str) -> EksCluster | Failure:
+    """The EKS cluster of the name, in the provider's region: eks:DescribeCluster."""
+    found = _ask(lambda: aws.eks.get_cluster(name=name))
+    if isinstance(found, Failure):
+        return found
+    issuers = [oidc.issuer for identity in found.identities for oidc in identity.oidcs]
+    families = [network.ip_family for network in found.kubernetes_network_configs]
+    return EksCluster(found.arn, issuers[0] if issuers else "", "ipv6" if "ipv6" in families else "ipv4")
+
+
+def oidc_provider(*, arn: str | None = None, issuer: str | None = None) -> OidcProvider | Failure:
+    """IAM's OIDC provider, by its ARN or by the issuer's URL: iam:GetOpenIDConnectProvider,
+    :ListOpenIDConnectProviderTags, and by the URL :ListOpenIDConnectProviders."""
+    found = _ask(lambda: aws.iam.get_open_id_connect_provider(arn=arn, url=issuer))
+    return found if isinstance(found, Failure) else OidcProvider(found.arn, found.client_id_lists)
 
 
 def key(arn: str) -> Key | Failure:

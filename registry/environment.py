@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from registry.settings import MIB, Settings
+from registry.settings import MIB, Settings, told
 
 PORT = 5000
 """Where the registry listens in its pod: the image's own."""
@@ -26,6 +26,9 @@ STORAGE_CHECK_FAILURES = 2
 
 REALM = "kube-registry"
 """What a client is told that it logs in to: none of the hostnames, so that another one does not touch the pods."""
+
+ROOT_DIRECTORY_VARIABLE = "REGISTRY_STORAGE_S3_ROOTDIRECTORY"
+"""Where in the bucket the registry is: at its top, and the storage check at a prefix of its own."""
 
 HTPASSWD_DIRECTORY = "/etc/registry"
 HTPASSWD_FILE = "htpasswd"
@@ -88,7 +91,34 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = settings.bucket.endpoint
         # A host name for each bucket would need a certificate for it, which a VPC endpoint's URL need not have.
         variables["REGISTRY_STORAGE_S3_FORCEPATHSTYLE"] = "true"
-    return variables
+    return variables | settings.environment
+
+
+def environment_mistakes(settings: Settings) -> list[str]:
+    """What the setting `environment` says that the stack says itself, in the words of the settings' errors.
+
+    What the stack would say with other values of `redirect` and `bucket.endpoint` is theirs as well: pods would do what
+    these refuse. A variable is said by a setting also where it would replace, as a whole, what a longer one says a part
+    of.
+    """
+    endpoint = settings.bucket.model_copy(update={"endpoint": "https://s3.example.com"})
+    others = {"environment": {}, "redirect": False, "bucket": endpoint}
+    own = [
+        *registry_environment(settings.model_copy(update=others), bucket="", region=""),
+        *ACCESS_KEY_VARIABLES,
+        *SECRET_VARIABLES,
+        ROOT_DIRECTORY_VARIABLE,
+    ]
+    return [
+        told(
+            f"environment.{name}",
+            settings.environment[name],
+            f"be left out, as the stack sets {taken[0]} itself",
+            f"pulumi config rm --path environment.{name}; docs/settings.md has what sets it, if something does",
+        )
+        for name in settings.environment
+        if (taken := [one for one in own if one == name or one.startswith(f"{name}_")])
+    ]
 
 
 def memory_limit(chunk_size: int) -> int:

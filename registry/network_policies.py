@@ -11,6 +11,7 @@ import pulumi_kubernetes as k8s
 from registry.environment import PORT
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS
+from registry.pod_credentials import AGENT_ADDRESS, AGENT_PORT
 from registry.settings import Settings
 
 HTTPS_PORT = 443
@@ -19,10 +20,10 @@ HTTPS_PORT = 443
 def specs(settings: Settings) -> dict[str, k8s.networking.v1.NetworkPolicySpecArgsDict]:
     """The policies by their names; none, if the settings want none.
 
-    In: the registry's port, from everywhere, as the load balancer comes by the nodes. Out: DNS, and the S3 API. Another
-    port than HTTPS's is let out by a policy of its own. Pulumi makes that before it changes the pods, and deletes the
-    one of a former port when all has succeeded: so in an update that changes the port neither the pods of before nor
-    the new ones lose S3, also if it fails.
+    In: the registry's port, from everywhere, as the load balancer comes by the nodes. Out: DNS, and the S3 API, with
+    STS on the same port. Another port than HTTPS's, and the agent of EKS Pod Identity, are let out by policies of their
+    own. Pulumi makes those before it changes the pods, and deletes former ones when all has succeeded: so in an update
+    that changes port or identity neither the pods of before nor the new ones lose AWS, also if it fails.
     """
     if not settings.network_policy:
         return {}
@@ -37,6 +38,13 @@ def specs(settings: Settings) -> dict[str, k8s.networking.v1.NetworkPolicySpecAr
             ],
         }
     }
+    if settings.identity == "podIdentity":
+        agent: k8s.networking.v1.NetworkPolicyPeerArgsDict = {"ip_block": {"cidr": f"{AGENT_ADDRESS}/32"}}
+        policies["kube-registry-pod-identity-agent"] = {
+            "pod_selector": {"match_labels": POD_LABELS},
+            "policy_types": ["Egress"],
+            "egress": [{"to": [agent], "ports": [{"port": AGENT_PORT, "protocol": "TCP"}]}],
+        }
     url = urlsplit(settings.bucket.endpoint or "")
     port = url.port or (80 if url.scheme == "http" else HTTPS_PORT)
     if port != HTTPS_PORT:

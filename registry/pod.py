@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import pulumi
 
 from registry import storage_check
 from registry.environment import (
-    ACCESS_KEY_VARIABLES,
     DRAIN_SECONDS,
     HTPASSWD_DIRECTORY,
     HTPASSWD_FILE,
@@ -18,6 +17,7 @@ from registry.environment import (
     STORAGE_CHECK_FAILURES,
     STORAGE_CHECK_SECONDS,
 )
+from registry.pod_credentials import PodCredentials
 from registry.settings import MIB
 
 if TYPE_CHECKING:
@@ -46,16 +46,18 @@ def pod_spec(
     memory_limit: int,
     removal_seconds: int,
     has_users: bool,
+    image_pull_secrets: Sequence[str],
     storage_check_name: pulumi.Input[str],
-    access_key_secret_name: pulumi.Input[str],
+    credentials: PodCredentials,
     secret_name: pulumi.Input[str],
     service_account_name: pulumi.Input[str],
 ) -> k8s.core.v1.PodSpecArgsDict:
     """The pod's spec, within the Pod Security Standard `restricted`.
 
-    `environment` has the variables that are no secret; the others come from the two Secrets, as do the users, if there
-    are any. `memory_limit`: in bytes. `removal_seconds`: how long an ending pod still takes new requests.
-    `storage_check_name` is the ConfigMap of the storage check.
+    `environment` has the variables that are no secret; the others come from the Secret, as do the users, if there are
+    any. `credentials` are the registry's at AWS. `image_pull_secrets`: names of Secrets. `memory_limit`: in bytes.
+    `removal_seconds`: how long an ending pod still takes new requests. `storage_check_name` is the ConfigMap of the
+    storage check.
     """
     security_context: k8s.core.v1.SecurityContextArgsDict = {
         "allow_privilege_escalation": False,
@@ -72,14 +74,16 @@ def pod_spec(
     def plain(variables: Mapping[str, pulumi.Input[str]]) -> list[k8s.core.v1.EnvVarArgsDict]:
         return [{"name": name, "value": value} for name, value in variables.items()]
 
-    access_key = from_secret(ACCESS_KEY_VARIABLES, access_key_secret_name)
     volumes: list[k8s.core.v1.VolumeArgsDict] = [
-        {"name": storage_check.CONTAINER, "config_map": {"name": storage_check_name}}
+        {"name": storage_check.CONTAINER, "config_map": {"name": storage_check_name}},
+        *credentials.volumes,
     ]
+    mounts: list[k8s.core.v1.VolumeMountArgsDict] = [*credentials.mounts]
     if has_users:
         items: list[k8s.core.v1.KeyToPathArgsDict] = [{"key": HTPASSWD_FILE, "path": HTPASSWD_FILE}]
         volumes.append({"name": HTPASSWD_FILE, "secret": {"secret_name": secret_name, "items": items}})
-    return {
+        mounts.append({"name": HTPASSWD_FILE, "mount_path": HTPASSWD_DIRECTORY, "read_only": True})
+    spec: k8s.core.v1.PodSpecArgsDict = {
         "service_account_name": service_account_name,
         "automount_service_account_token": False,
         # A Service named `registry` would put REGISTRY_PORT and the like into the registry's configuration.
@@ -93,7 +97,10 @@ def pod_spec(
         },
         "init_containers": [
             storage_check.container(
-                image, [*plain(storage_check.environment(environment)), *access_key], security_context
+                image,
+                [*plain(storage_check.environment(environment)), *credentials.variables],
+                credentials.mounts,
+                security_context,
             )
         ],
         "containers": [
@@ -102,12 +109,10 @@ def pod_spec(
                 "image": image,
                 "env": [
                     *plain(environment),
-                    *access_key,
+                    *credentials.variables,
                     *from_secret(SECRET_VARIABLES, secret_name),
                 ],
-                "volume_mounts": [{"name": HTPASSWD_FILE, "mount_path": HTPASSWD_DIRECTORY, "read_only": True}]
-                if has_users
-                else None,
+                "volume_mounts": mounts or None,
                 "ports": [{"name": "registry", "container_port": PORT, "protocol": "TCP"}],
                 # `/` answers 503 while S3 can't be reached: such a pod takes no requests, but a restart cures nothing.
                 # Until it has failed often enough it answers 200, so nobody asks before it could have.
@@ -130,3 +135,6 @@ def pod_spec(
         ],
         "volumes": volumes,
     }
+    if image_pull_secrets:  # even an empty one would be another template, and so another ReplicationController
+        spec["image_pull_secrets"] = [{"name": name} for name in image_pull_secrets]
+    return spec

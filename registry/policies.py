@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+STS_AUDIENCE = "sts.amazonaws.com"
+"""For whom the pods' tokens are made that a role takes:
+docs.aws.amazon.com/eks/latest/userguide/enable-iam-roles-for-service-accounts.html"""
 ENCRYPTION = "s3:x-amz-server-side-encryption"
 CUSTOMER_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
 ENCRYPTION_KEY = "s3:x-amz-server-side-encryption-aws-kms-key-id"
@@ -53,6 +56,48 @@ def registry_policy(bucket_arn: str, *, kms_key_arn: str | None) -> dict[str, An
     if kms_key_arn:
         statements.append({"Sid": "Key", "Effect": "Allow", "Action": "kms:GenerateDataKey", "Resource": kms_key_arn})
     return {"Version": "2012-10-17", "Statement": statements}
+
+
+def web_identity_trust_policy(oidc_provider_arn: str, namespace: str, service_account: str) -> dict[str, Any]:
+    """Who may take a role by a token of the cluster: one ServiceAccount, with a token that was made for STS.
+
+    docs.aws.amazon.com/eks/latest/userguide/associate-service-account-role.html
+    """
+    issuer = oidc_provider_arn.partition("/")[2]
+    return _trust_policy(
+        {"Federated": oidc_provider_arn},
+        ["sts:AssumeRoleWithWebIdentity"],
+        {
+            f"{issuer}:aud": STS_AUDIENCE,
+            f"{issuer}:sub": f"system:serviceaccount:{namespace}:{service_account}",
+        },
+    )
+
+
+def pod_identity_trust_policy(cluster_arn: str, namespace: str, service_account: str) -> dict[str, Any]:
+    """Who may take a role by EKS Pod Identity: one ServiceAccount of one cluster, of which EKS tells by tags.
+
+    docs.aws.amazon.com/eks/latest/userguide/pod-id-abac.html
+    """
+    return _trust_policy(
+        {"Service": "pods.eks.amazonaws.com"},
+        ["sts:AssumeRole", "sts:TagSession"],
+        {
+            "aws:RequestTag/eks-cluster-arn": cluster_arn,
+            "aws:RequestTag/kubernetes-namespace": namespace,
+            "aws:RequestTag/kubernetes-service-account": service_account,
+        },
+    )
+
+
+def _trust_policy(principal: dict[str, str], actions: list[str], equals: dict[str, str]) -> dict[str, Any]:
+    statement = {
+        "Effect": "Allow",
+        "Principal": principal,
+        "Action": actions,
+        "Condition": {"StringEquals": equals},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 def bucket_policy(bucket_arn: str, *, tls_only: bool, kms_key_arn: str | None) -> dict[str, Any]:

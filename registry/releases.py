@@ -45,6 +45,12 @@ def release_of(image: str) -> Release | None:
     return (int(found[1]), int(found[2]), int(found[3])) if found else None
 
 
+def major_of(image: str) -> int | None:
+    """The first number of the release that the tag of an image reference names; None by digest alone."""
+    found = re.search(r":v?(\d{1,2})(?:[.-][^:/]*)?$", image.partition("@")[0])
+    return int(found[1]) if found else None
+
+
 def warning_about(image: str) -> str | None:
     """What to tell who deploys `image`: that it moves, or its known faults, and what is without; None if neither."""
     release = release_of(image)

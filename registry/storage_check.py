@@ -15,6 +15,7 @@ import pulumi
 import pulumi_aws as aws
 
 from registry import cluster
+from registry.environment import ROOT_DIRECTORY_VARIABLE
 
 if TYPE_CHECKING:
     import pulumi_kubernetes as k8s
@@ -29,6 +30,8 @@ CONFIGURATION_FILE = "config.yml"
 CONFIGURATION = "version: 0.1\nstorage: {s3: {}}\n"
 """The image's own, which has another path in each release, is not needed: the environment says all that counts."""
 
+_NO_CREDENTIALS = ("WebIdentityErr", "CredentialsEndpointError", "NoCredentialProviders")
+"""What the SDK says when a pod gets no role: aws-sdk-go 1.55, aws/credentials."""
 _NEVER_READY = "failed to fully initialize or become live"
 """What the provider says of an object that was made or changed, and did not come up in time (provider.go)."""
 
@@ -52,19 +55,25 @@ def objects(name: str, bucket: pulumi.Input[str], opts: pulumi.ResourceOptions) 
 def environment(variables: Mapping[str, Text]) -> dict[str, str | Text]:
     """Of the registry's environment, what the check needs; with its prefix in place of the bucket's root."""
     kept = {name: value for name, value in variables.items() if name.startswith(("REGISTRY_STORAGE", "AWS_", "OTEL_"))}
-    return {**kept, "REGISTRY_STORAGE_S3_ROOTDIRECTORY": f"/{PREFIX}"}
+    return {**kept, ROOT_DIRECTORY_VARIABLE: f"/{PREFIX}"}
 
 
 def container(
-    image: str, env: Sequence[k8s.core.v1.EnvVarArgsDict], security_context: k8s.core.v1.SecurityContextArgsDict
+    image: str,
+    env: Sequence[k8s.core.v1.EnvVarArgsDict],
+    mounts: Sequence[k8s.core.v1.VolumeMountArgsDict],
+    security_context: k8s.core.v1.SecurityContextArgsDict,
 ) -> k8s.core.v1.ContainerArgsDict:
-    """The init container; `env` has `environment` and the access key."""
+    """The init container; `env` has `environment` and the credentials' variables, `mounts` their volumes."""
     return {
         "name": CONTAINER,
         "image": image,
         "args": ["garbage-collect", "--dry-run", f"{CONFIGURATION_DIRECTORY}/{CONFIGURATION_FILE}"],
         "env": env,
-        "volume_mounts": [{"name": CONTAINER, "mount_path": CONFIGURATION_DIRECTORY, "read_only": True}],
+        "volume_mounts": [
+            {"name": CONTAINER, "mount_path": CONFIGURATION_DIRECTORY, "read_only": True},
+            *mounts,
+        ],
         "termination_message_policy": "FallbackToLogsOnError",
         "resources": {"requests": {"cpu": "250m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}},
         "security_context": security_context,
@@ -88,9 +97,10 @@ def explanation(namespace: str, labels: Mapping[str, str]) -> pulumi.ErrorHook:
         if reason:
             pulumi.log.error(
                 f"new pods don't take part, so pods that ran before serve on: {reason}.\n"
-                "    Remedy: see that bucket, access key, bucket.endpoint, security groups and NetworkPolicies let\n"
-                f"    the pods reach S3; kubectl logs --namespace {namespace} --selector k8s-app=kube-registry "
-                f"--container {CONTAINER} --prefix"
+                "    Remedy: see that bucket, access key or role, bucket.endpoint, security groups and\n"
+                "    NetworkPolicies let the pods reach S3, and STS or the Pod Identity Agent, and see the log:\n"
+                f"    kubectl logs --namespace {namespace} --selector k8s-app=kube-registry --prefix "
+                f"--container {CONTAINER}"
             )
         return False  # no second try
 
@@ -110,8 +120,8 @@ def failure(pods: Sequence[Mapping[str, Any]]) -> str | None:
                 return _ending(pod["metadata"]["name"], ended["exitCode"], ended.get("message", ""))
             if any(state.get("running") for state in states):
                 return (
-                    f"S3 does not answer the pod {pod['metadata']['name']}, which waits for it since "
-                    f"{status['state']['running']['startedAt']}"
+                    f"S3, or who gives credentials for it, does not answer the pod {pod['metadata']['name']}, which "
+                    f"waits since {status['state']['running']['startedAt']}"
                 )
     return None
 
@@ -119,6 +129,8 @@ def failure(pods: Sequence[Mapping[str, Any]]) -> str | None:
 def _ending(pod: str, code: int, message: str) -> str:
     """What a check says that has ended, on one line: the driver's word of S3's answer, or what came before."""
     words = " ".join(message.rpartition("failed to garbage collect: ")[2].split())
+    if any(one in words for one in _NO_CREDENTIALS):
+        return f"AWS gives the pod {pod} no credentials: {words.rpartition('s3aws: ')[2]}"
     if "s3aws: " in words:
         return f"S3 refuses the pod {pod}: {words.rpartition('s3aws: ')[2]}"
     return f"the storage check of the pod {pod} ended with {code}: {words or 'its log has the reason'}"

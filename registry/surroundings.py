@@ -12,15 +12,16 @@ from typing import Any, Self
 import pulumi
 import pulumi_aws as aws
 
-from registry import aws_reads, cluster, stack_state
+from registry import aws_reads, cluster, role_trust, stack_state
 from registry.aws_answers import Failure, Record
 from registry.endpoint import SERVICE_LABELS
-from registry.environment import HTPASSWD_FILE
+from registry.environment import HTPASSWD_FILE, environment_mistakes
 from registry.load_balancer import combinations, last_word, readiness_gates, service_class
 from registry.load_balancer.annotations import scheme
 from registry.load_balancer.kinds import Kind
 from registry.mistakes import Judge
 from registry.ownership import Ownership
+from registry.releases import major_of
 from registry.settings import Settings, SettingsError
 from registry.zone_provider import zone_provider
 
@@ -36,7 +37,8 @@ class Surroundings:
     makes the load balancer, and which. `adopted_records`: the hostnames whose records lead to this stack's load
     balancer already, but which the state does not have, so that they are to be taken over. `bucket_name`: as set, or as
     it was, None for one that Pulumi makes. `was_versioned`: the stack's bucket keeps versions of objects, or did once.
-    `users`: those of the settings, in the order in which the pods have them.
+    `users`: those of the settings, in the order in which the pods have them. `trusted_arn`: whom the registry's role
+    trusts, see `Identity`.
     """
 
     zone_id: str
@@ -46,6 +48,7 @@ class Surroundings:
     bucket_name: str | None = None
     was_versioned: bool = False
     users: Sequence[str] = ()
+    trusted_arn: str = ""
 
     @classmethod
     def find(cls, settings: Settings, ownership: Ownership) -> Self:
@@ -56,16 +59,18 @@ class Surroundings:
         look = _Look(settings, ownership)
         zone_id = certificate = None
         adopted_records: list[str] = []
+        trusted_arn = ""
         if look.at_account():
             look.at_provider_region()
             zone_id = look.at_zone()
             adopted_records = [name for name in settings.all_hostnames if zone_id and look.at_record(zone_id, name)]
             look.at_bucket()
             look.at_access_logs()
+            trusted_arn = look.at_trust()
             certificate = look.at_region()
         look.at_load_balancer()
         unanswered, warnings = look.judge.unanswered(look.answers)
-        mistakes = [*ownership.mistakes, *look.mistakes, *unanswered]
+        mistakes = [*ownership.mistakes, *look.mistakes, *unanswered, *environment_mistakes(settings)]
         error = SettingsError.of(mistakes, ownership.cluster) if mistakes else None
         if certificate:
             if error:  # to be told even if there is no such certificate, which ends the program
@@ -75,6 +80,11 @@ class Surroundings:
             raise error
         if settings.is_open:
             warnings.append(f"{settings.hostname}: everyone on the internet may push and pull (anonymousPush)")
+        if settings.identity != "user" and major_of(settings.image) is None:
+            warnings.append(
+                f"{settings.image} does not tell its release: one of 2.x knows no role but the node's, so that its "
+                f"pods would not take part with identity {settings.identity}"
+            )
         for note in look.notes:
             pulumi.log.info(note)
         for warning in [*look.warnings, *warnings]:
@@ -88,6 +98,7 @@ class Surroundings:
             look.bucket_name(),
             look.was_versioned(),
             look.users(),
+            trusted_arn,
         )
 
 
@@ -211,6 +222,14 @@ class _Look:
         self._note(self.judge.bucket(found))
         if isinstance(found, Failure) and found.kind == "failed":
             self.answers["bucket.name"] = found
+
+    def at_trust(self) -> str:
+        """The ARN of whom the registry's role trusts, by `identity`; empty for a user, and where it is a mistake."""
+        found = role_trust.find(self._settings)
+        self._note(found.mistake)
+        if found.failure:
+            self.answers[found.setting] = found.failure
+        return found.arn
 
     def at_access_logs(self) -> None:
         """The bucket of the access logs, which somebody else makes."""

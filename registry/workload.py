@@ -9,13 +9,16 @@ import pulumi
 import pulumi_kubernetes as k8s
 import pulumi_random as random
 
-from registry import former_pods, network_policies, storage_check
+from registry import former_pods, network_policies, pod_credentials, storage_check
 from registry.environment import HTPASSWD_FILE
+from registry.identity import AccessKey, Identity
 from registry.load_balancer import readiness_gates
 from registry.ownership import Ownership
 from registry.pod import ENDPOINT_REMOVAL_SECONDS, POD_LABELS, pod_spec
 from registry.releases import warning_about
 
+SERVICE_ACCOUNT = "kube-registry"
+"""The pods', to which a role is bound."""
 FIRST_VERSION = "v0"
 WAIT_FOR = "pulumi.com/waitFor"
 """What the provider waits for:
@@ -58,9 +61,10 @@ class Workload(pulumi.ComponentResource):
         are_targets: bool,
         policies: Mapping[str, k8s.networking.v1.NetworkPolicySpecArgsDict],
         ownership: Ownership,
-        storage_check_objects: Sequence[pulumi.Resource],
-        access_key_id: pulumi.Input[str],
-        secret_access_key: pulumi.Input[str],
+        image_pull_secrets: Sequence[str],
+        pod_annotations: Mapping[str, str],
+        identity: Identity,
+        needs: Sequence[pulumi.Resource],
         http_secret: pulumi.Input[str],
         htpasswd: pulumi.Input[str] | None,
         opts: pulumi.ResourceOptions | None = None,
@@ -114,7 +118,10 @@ class Workload(pulumi.ComponentResource):
                 opts=child,
             ).metadata.name
 
-        key_secret_name = secret("access-key-secret", {"accessKey": access_key_id, "secretKey": secret_access_key})
+        credentials = identity.of_pods
+        if isinstance(credentials, AccessKey):
+            key = {"accessKey": credentials.id, "secretKey": credentials.secret}
+            credentials = pod_credentials.of_access_key(secret("access-key-secret", key))
         secret_name = secret(
             "secret", {"httpSecret": http_secret, **({} if htpasswd is None else {HTPASSWD_FILE: htpasswd})}
         )
@@ -138,13 +145,14 @@ class Workload(pulumi.ComponentResource):
             memory_limit=memory_limit,
             removal_seconds=removal_seconds,
             has_users=htpasswd is not None,
+            image_pull_secrets=image_pull_secrets,
             storage_check_name=configuration.metadata.name,
-            access_key_secret_name=key_secret_name,
+            credentials=credentials,
             secret_name=secret_name,
             service_account_name=service_account.metadata.name,
         )
 
-        opts = pulumi.ResourceOptions(parent=self, depends_on=[*storage_check_objects, *in_force])
+        opts = pulumi.ResourceOptions(parent=self, depends_on=[*needs, *in_force])
         make = self._deployment if controller == "Deployment" else self._replication_controller
         made = make(
             name,
@@ -153,10 +161,11 @@ class Workload(pulumi.ComponentResource):
             deadline_seconds=deadline_seconds,
             ownership=ownership,
             pod=pod,
+            pod_annotations={**pod_annotations, **credentials.annotations} or None,
             opts=opts,
         )
         if controller == "Deployment" and not pulumi.runtime.is_dry_run():
-            pulumi.Output.all(made.urn, key_secret_name).apply(
+            pulumi.Output.all(made.urn, credentials.id).apply(
                 lambda both: former_pods.await_end(namespace, POD_LABELS, both[1], removal_seconds)
             )
         self.register_outputs({})
@@ -170,6 +179,7 @@ class Workload(pulumi.ComponentResource):
         deadline_seconds: int,
         ownership: Ownership,
         pod: k8s.core.v1.PodSpecArgsDict,
+        pod_annotations: Mapping[str, pulumi.Input[str]] | None,
         opts: pulumi.ResourceOptions,
     ) -> k8s.apps.v1.Deployment:
         labels = _labels(FIRST_VERSION)
@@ -185,7 +195,7 @@ class Workload(pulumi.ComponentResource):
             "progress_deadline_seconds": deadline_seconds,
             # All at once: while pods with the former HTTP secret and the new one take turns, uploads fail.
             "strategy": {"type": "RollingUpdate", "rolling_update": {"max_surge": "100%", "max_unavailable": 0}},
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels, "annotations": pod_annotations}, "spec": pod},
         }
         prepare = ownership.meet_hands("deployment/kube-registry", {"metadata": metadata, "spec": spec})
         return k8s.apps.v1.Deployment(
@@ -215,6 +225,7 @@ class Workload(pulumi.ComponentResource):
         deadline_seconds: int,
         ownership: Ownership,
         pod: k8s.core.v1.PodSpecArgsDict,
+        pod_annotations: Mapping[str, pulumi.Input[str]] | None,
         opts: pulumi.ResourceOptions,
     ) -> k8s.core.v1.ReplicationController:
         """A ReplicationController never touches pods that run, so another template gets a successor of another name.
@@ -223,11 +234,12 @@ class Workload(pulumi.ComponentResource):
         is `v0`. Each other gets one of its own, a former one that comes back too: of an update that failed the
         predecessor still runs, and is to be deleted.
         """
-        template = pulumi.Output.json_dumps(pod).apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
+        template = pulumi.Output.json_dumps({**pod, "annotations": pod_annotations} if pod_annotations else pod)
+        keeper = template.apply(lambda text: hashlib.sha256(text.encode()).hexdigest())
         generation = random.RandomId(
             f"{name}-generation-{namespace}",
             byte_length=4,
-            keepers={"template": template},
+            keepers={"template": keeper},
             opts=pulumi.ResourceOptions(parent=self),
         ).hex
         first = pulumi.Stash(
@@ -256,7 +268,7 @@ class Workload(pulumi.ComponentResource):
         spec: k8s.core.v1.ReplicationControllerSpecArgsDict = {
             "replicas": replicas,
             "selector": version.apply(lambda version: {**POD_LABELS, "version": version}),
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": labels, "annotations": pod_annotations}, "spec": pod},
         }
         prepare = ownership.meet_hands("replicationcontroller/kube-registry-v0", {"metadata": metadata, "spec": spec})
         return k8s.core.v1.ReplicationController(

@@ -57,11 +57,20 @@ STATE: list[dict[str, Any]] = []
 LOAD_BALANCER_HOSTNAME = "a1b2.us-east-1.elb.amazonaws.com"
 """The name that the Service's load balancer gets."""
 
+CLUSTER_ARN = "arn:aws:eks:eu-central-1:111122223333:cluster/production"
+ISSUER = "oidc.eks.eu-central-1.amazonaws.com/id/0123456789ABCDEF"
+OIDC_PROVIDER = f"arn:aws:iam::111122223333:oidc-provider/{ISSUER}"
 AWS: dict[str, Any] = {}
 """What AWS answers to a function of the provider, by its name; a text is an error of the provider."""
 AWS_AS_IT_IS: dict[str, Any] = {
     "getCallerIdentity": {"accountId": "111122223333"},
     "getCertificate": {"status": "ISSUED"},
+    "getCluster": {
+        "arn": CLUSTER_ARN,
+        "identities": [{"oidcs": [{"issuer": f"https://{ISSUER}"}]}],
+        "kubernetesNetworkConfigs": [{"ipFamily": "ipv4"}],
+    },
+    "getOpenIdConnectProvider": {"arn": OIDC_PROVIDER, "clientIdLists": ["sts.amazonaws.com"]},
     "getHostedZoneId": {"id": "zone of classic load balancers"},
     "getKey": {"keyState": "Enabled", "keySpec": "SYMMETRIC_DEFAULT", "keyUsage": "ENCRYPT_DECRYPT"},
     "getRecords": {"resourceRecordSets": []},
@@ -108,6 +117,7 @@ class Engine(pulumi.runtime.Mocks):
         answers = {
             "aws:s3/bucket:Bucket": {"bucket": bucket, "arn": f"arn:aws:s3:::{bucket}", "region": "eu-central-1"},
             "aws:iam/user:User": {"name": f"{args.name}-1a2b3c4"},
+            "aws:iam/role:Role": {"name": f"{args.name}-1a2b3c4", "arn": f"arn of {args.name}"},
             "aws:iam/accessKey:AccessKey": {"secret": pulumi.Output.secret(f"secret of {args.name}")},
             "random:index/randomPassword:RandomPassword": {"result": pulumi.Output.secret(f"result of {args.name}")},
             "random:index/randomBytes:RandomBytes": {"base64": salt_of(args.name)},

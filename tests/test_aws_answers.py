@@ -33,6 +33,7 @@ RESPONSE = "https response error StatusCode: {}, RequestID: 4ZX, "
             "denied",
         ),
         ("reading KMS Key (arn:aws:kms:us-east-1:1:key/2): couldn't find resource", "missing"),
+        ("finding IAM OIDC Provider by url (https://oidc.example.com): not found", "missing"),
         (
             "reading KMS Key (arn): operation error KMS: DescribeKey, "
             + RESPONSE.format(400)

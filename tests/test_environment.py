@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from registry.environment import ACCESS_KEY_VARIABLES, SECRET_VARIABLES, memory_limit, registry_environment
+from registry.environment import (
+    ACCESS_KEY_VARIABLES,
+    SECRET_VARIABLES,
+    environment_mistakes,
+    memory_limit,
+    registry_environment,
+)
 from registry.settings import MIB, BucketSettings, Settings
 
 SETTINGS = Settings(hostname="registry.example.com")
@@ -133,3 +139,38 @@ def test_every_value_means_as_yaml_what_it_says_as_text() -> None:
     variables = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
     for name, value in variables.items():
         assert str(yaml.safe_load(value)).lower() == value.lower(), name
+
+
+def test_further_variables_come_beside_the_stacks_own() -> None:
+    settings = Settings(hostname="registry.example.com", environment={"REGISTRY_STORAGE_DELETE_ENABLED": "true"})
+    assert environment_mistakes(settings) == []
+    variables = registry_environment(settings, bucket="images", region="eu-central-1")
+    assert variables["REGISTRY_STORAGE_DELETE_ENABLED"] == "true"
+    own = registry_environment(SETTINGS, bucket="images", region="eu-central-1")
+    assert variables.items() - own.items() == {("REGISTRY_STORAGE_DELETE_ENABLED", "true")}
+
+
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("REGISTRY_LOG_LEVEL", "REGISTRY_LOG_LEVEL"),
+        ("REGISTRY_HTTP", "REGISTRY_HTTP_ADDR"),
+        ("REGISTRY_STORAGE_S3", "REGISTRY_STORAGE_S3_REGION"),
+        ("REGISTRY_AUTH_HTPASSWD_REALM", "REGISTRY_AUTH_HTPASSWD_REALM"),
+        # Of a setting that is not set, or of the storage check.
+        ("REGISTRY_STORAGE_S3_REGIONENDPOINT", "REGISTRY_STORAGE_S3_REGIONENDPOINT"),
+        ("REGISTRY_STORAGE_S3_FORCEPATHSTYLE", "REGISTRY_STORAGE_S3_FORCEPATHSTYLE"),
+        ("REGISTRY_STORAGE_REDIRECT_DISABLE", "REGISTRY_STORAGE_REDIRECT_DISABLE"),
+        ("REGISTRY_STORAGE_S3_ROOTDIRECTORY", "REGISTRY_STORAGE_S3_ROOTDIRECTORY"),
+    ],
+)
+def test_a_variable_that_the_stack_sets_or_a_part_of_is_refused(name: str, own: str) -> None:
+    (mistake,) = environment_mistakes(Settings(hostname="registry.example.com", environment={name: "x"}))
+    assert f"environment.{name} is 'x', but must be left out, as the stack sets {own} itself" in mistake
+    assert f"pulumi config rm --path environment.{name}" in mistake
+
+
+def test_without_users_another_way_to_log_in_may_be_set() -> None:
+    further = {"REGISTRY_AUTH_TOKEN_REALM": "https://auth.example.com/token"}
+    settings = Settings(hostname="registry.example.com", users=[], anonymous_push=True, environment=further)
+    assert environment_mistakes(settings) == []

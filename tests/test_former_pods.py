@@ -1,4 +1,4 @@
-"""Pods that still have a former access key, which must outlive them."""
+"""Pods that still act by a former access key or role, which must outlive them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from registry.former_pods import FormerPodsError, await_end
+from registry.former_pods import FormerPodsError, await_end, former_pods
 
 LABELS = {"k8s-app": "kube-registry"}
 
@@ -42,7 +42,7 @@ def test_the_former_access_key_outlives_the_pods_that_have_it(
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: answers.pop(0))
     asyncio.run(await_end("kube-system", LABELS, "the new", 5))
     assert answers == []
-    assert told == ["waiting for the pods that have a former access key: old"]
+    assert told == ["waiting for the pods that have a former access key or role: old"]
     assert clock[-1] == 2
 
 
@@ -52,10 +52,20 @@ def test_a_pod_with_the_former_access_key_that_does_not_end_keeps_the_key_and_is
     monkeypatch.setattr("pulumi.log.info", lambda _: None)
     monkeypatch.setattr("registry.cluster.pods", lambda namespace, labels: [pod("old", "the former")])
     with pytest.raises(
-        FormerPodsError, match="these pods still have a former access key, which is kept therefore: old"
+        FormerPodsError, match="these pods still have a former access key or role, which is kept therefore: old"
     ):
         asyncio.run(await_end("kube-system", LABELS, "the new", 5))
     assert 140 <= clock[-1] <= 142
+
+
+def test_pods_that_act_as_a_former_role_are_awaited_too() -> None:
+    def acting_as(role: str) -> dict[str, Any]:
+        made = pod(role, None)
+        made["metadata"]["annotations"] = {"kube-registry/role-arn": role}
+        return made
+
+    pods = [acting_as("former"), acting_as("new"), pod("of the user", "key")]
+    assert former_pods(pods, "new") == ["former", "of the user"]
 
 
 def test_pods_that_go_with_their_controller_before_the_key_are_not_awaited(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,13 +12,14 @@ import pytest
 import yaml
 
 from registry import cluster
+from registry.policies import registry_policy
 from sandbox.aws import iam_policy
 from tests.forms import POST
 from tests.mock_engine import Deploy
 
 DOCS = Path(__file__).parents[1] / "docs"
 TEXT = (DOCS / "rights.md").read_text()
-ACTION = r"`((?:acm|iam|kms|route53|s3|sts):\w+)`"
+ACTION = r"`((?:acm|eks|iam|kms|route53|s3|sts):\w+)`"
 IN_LINE, MANAGED = 2_048, 6_144
 """The most characters of a policy in line with a user, and of one of its own, white space left out:
 docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
@@ -30,6 +31,8 @@ FORMS: list[dict[str, Any]] = [
         "zoneRoleArn": "arn:aws:iam::444455556666:role/registry-zone",
         "loadBalancer": {"class": "service.k8s.aws/nlb"},
     },
+    {"identity": "irsa", "cluster": "production"},
+    {"identity": "podIdentity", "cluster": "production"},
 ]
 """Settings that have the program make and ask for all that it can."""
 BALANCERS = ["a1b2.us-east-1.elb.amazonaws.com", "k8s-a1b2-0123456789abcdef.elb.us-east-1.amazonaws.com"]
@@ -45,13 +48,18 @@ S3_OPERATIONS = {
     "GetLifecycleConfiguration": "GetBucketLifecycleConfiguration",
     "GetReplicationConfiguration": "GetBucketReplication",
     "ListBucket": "HeadBucket",
+    "ListBucketMultipartUploads": "ListMultipartUploads",
     "ListBucketVersions": "ListObjectVersions",
+    "ListMultipartUploadParts": "ListParts",
     "PutBucketPublicAccessBlock": "PutPublicAccessBlock",
     "PutEncryptionConfiguration": "PutBucketEncryption",
     "PutLifecycleConfiguration": "PutBucketLifecycleConfiguration",
 }
 """The actions of S3 that are not called as the operations are:
 docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html"""
+
+NO_OPERATIONS = {"iam:PassRole", "iam:PermissionsBoundary"}
+"""A right without an operation, and a condition's key."""
 
 
 def policy(name: str) -> dict[str, Any]:
@@ -164,12 +172,20 @@ def test_every_action_is_one_of_aws() -> None:
         names: Any = session.get_service_model(service).operation_names
         return {*names}
 
-    for action in {*re.findall(ACTION, TEXT)}.union(*map(actions, POLICIES)):
+    for action in {*re.findall(ACTION, TEXT)}.union(*map(actions, POLICIES)) - NO_OPERATIONS:
         service, _, name = action.partition(":")
         if service == "s3":
             assert S3_OPERATIONS.get(name, name) in operations("s3") | operations("s3control"), action
         else:
             assert name in operations(service), action
+
+
+def test_the_registrys_own_rights_are_those_of_its_policy() -> None:
+    rows = re.findall(r"^\| (`.*) \|.*\|$", section("The registry's own rights"), re.MULTILINE)
+    listed = [sorted(re.findall(ACTION, row)) for row in rows]
+    statements = registry_policy("arn:aws:s3:::images", kms_key_arn="arn")["Statement"]
+    given = [[one["Action"]] if isinstance(one["Action"], str) else one["Action"] for one in statements]
+    assert listed == [sorted(actions) for actions in given]
 
 
 def test_the_words_in_the_policys_resources_are_explained() -> None:

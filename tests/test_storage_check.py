@@ -105,7 +105,7 @@ def test_only_an_update_that_waited_for_pods_in_vain_is_explained(
     assert (
         explain(pulumi.ErrorHookArgs("urn", "id", "name", "type", failed_operation="update", errors=[error])) is False
     )
-    assert ["S3 does not answer the pod new" in one for one in told] == [True] * tells
+    assert ["does not answer the pod new" in one for one in told] == [True] * tells
 
 
 def pod(name: str, created: str, **status: Any) -> dict[str, Any]:
@@ -119,6 +119,13 @@ def pod(name: str, created: str, **status: Any) -> dict[str, Any]:
 DENIED = (
     "failed to garbage collect: failed to mark: s3aws: AccessDenied: Access Denied\n\tstatus code: 403, request id: 1\n"
 )
+
+
+def test_a_role_that_pods_do_not_get_is_told_as_such() -> None:
+    message = DENIED.replace("AccessDenied: Access Denied", "WebIdentityErr: failed to retrieve credentials")
+    ended = {"terminated": {"exitCode": 1, "message": message}}
+    told = "AWS gives the pod new no credentials: WebIdentityErr: failed to retrieve credentials status code: 403"
+    assert (failure([pod("new", "2026-11-25T12:00:00Z", state=ended)]) or "").startswith(told)
 
 
 def test_what_keeps_pods_from_taking_part_is_told_in_s3s_words() -> None:
@@ -138,7 +145,7 @@ def test_what_keeps_pods_from_taking_part_is_told_in_s3s_words() -> None:
 def test_an_s3_that_never_answers_is_told_as_that() -> None:
     running = {"running": {"startedAt": "2026-01-02T00:00:01Z"}}
     assert failure([pod("new", "2026-01-02T00:00:00Z", state=running)]) == (
-        "S3 does not answer the pod new, which waits for it since 2026-01-02T00:00:01Z"
+        "S3, or who gives credentials for it, does not answer the pod new, which waits since 2026-01-02T00:00:01Z"
     )
 
 

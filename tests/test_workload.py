@@ -210,8 +210,38 @@ def test_pods_lose_no_s3_api_in_an_update_to_another_port_also_if_it_fails(deplo
         assert f"registry-network-policy-s3-{other}-kube-system" not in deployed.options
 
 
+def test_pods_reach_the_agent_of_pod_identity_where_they_need_it_and_nowhere_else(deploy: Deploy) -> None:
+    deployed = deploy(identity="podIdentity", cluster="production")
+    agent = deployed.named("registry-network-policy-pod-identity-agent-kube-system")["spec"]
+    assert agent["policyTypes"] == ["Egress"]
+    assert agent["egress"] == [
+        {"to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}], "ports": [{"port": 80, "protocol": "TCP"}]}
+    ]
+    assert agent["podSelector"] == {"matchLabels": {"k8s-app": "kube-registry"}}
+    assert len(deployed.all("NetworkPolicy")) == 2
+    assert len(deploy().all("NetworkPolicy")) == 1
+
+
 def test_the_network_policy_is_a_setting(deploy: Deploy) -> None:
     assert deploy(networkPolicy=False).all("NetworkPolicy") == []
+
+
+@pytest.mark.parametrize("controller", ["Deployment", "ReplicationController"])
+def test_pods_have_further_annotations_and_pull_their_image_with_secrets(deploy: Deploy, controller: str) -> None:
+    deployed = deploy(controller=controller, podAnnotations={"example.com/scan": True}, imagePullSecrets=["mirror"])
+    template = deployed.one(controller)["spec"]["template"]
+    assert template["metadata"]["annotations"] == {"example.com/scan": "true"}
+    assert template["spec"]["imagePullSecrets"] == [{"name": "mirror"}]
+    plain = deploy(controller=controller).one(controller)["spec"]["template"]
+    assert "annotations" not in plain["metadata"]
+    assert "imagePullSecrets" not in plain["spec"]
+
+
+def test_other_annotations_of_the_pods_are_another_template(deploy: Deploy) -> None:
+    def generation(**settings: Any) -> dict[str, Any]:
+        return deploy(controller="ReplicationController", **settings).one("RandomId")["keepers"]
+
+    assert generation() != generation(podAnnotations={"example.com/scan": "on"})
 
 
 def test_an_ending_pod_outlives_its_place_among_the_endpoints_and_its_requests(deploy: Deploy) -> None:

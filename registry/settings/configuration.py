@@ -20,6 +20,11 @@ def configured_values(config: pulumi.Config, model: type[SettingsModel]) -> dict
     return {key: _parsed(value) for key, value in values.items() if value}
 
 
+def is_secret(config: pulumi.Config, key: str) -> bool:
+    """Whether the key, or anything under it, is encrypted in the stack's file."""
+    return f"{config.name}:{key}" in pulumi.runtime.config.get_config_secret_keys_env()
+
+
 def _parsed(value: str) -> Any:
     """Objects and lists reach a program as JSON, everything else as it was written."""
     if value[0] in "{[":

@@ -75,6 +75,8 @@ def describe(model: type[BaseModel], mistake: ErrorDetails) -> str:
     remedy = context.get("remedy") or _command(setting + _entry(mistake["type"], field), field)
     if mistake["type"] in _COLLECTIONS:  # the CLI sets no entry of what is none
         remedy = f"{shlex.join(['pulumi', 'config', 'rm', '--path', setting])} && {remedy}"
+    if context.get("is_secret"):
+        return f"  {setting} must {rule}.\n    Remedy: {remedy}"
     return told(setting, mistake["input"], rule, remedy)
 
 

@@ -9,86 +9,38 @@ from typing import Literal, Self
 import pulumi
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
+from registry.releases import major_of
 from registry.settings.access_logs import OTHER_BUCKET_RULE, AccessLogsSettings
 from registry.settings.bucket import BucketSettings
-from registry.settings.configuration import configured_values
+from registry.settings.configuration import configured_values, is_secret
 from registry.settings.errors import SettingsError, describe
+from registry.settings.identity import IdentitySettings
 from registry.settings.load_balancer import LoadBalancerSettings
-from registry.settings.model import SettingsModel
+from registry.settings.names import NameSettings
+from registry.settings.pods import PUBLIC, PodSettings
 from registry.settings.rotation import USERS_RULE, RotationSettings
 from registry.settings.value_types import (
     TAGS_RULE,
-    Fqdn,
-    HostedZoneId,
-    ImageReference,
     KubernetesName,
-    PartSize,
-    RoleArn,
     TagValue,
-    Tls,
     UserName,
     judged_tags,
     refused,
 )
 
-ACM_NAME_LENGTH = 64
-"""How long the name of a certificate may be: docs.aws.amazon.com/acm/latest/userguide/acm-limits.html"""
-
 # What settings owe one another, completing "must ...".
-_ZONE_RULE = "be a domain that holds the hostname"
-_PUBLIC_RULE = "not be acm with privateZone"
-_LENGTH_RULE = f"not be acm with a hostname of more than {ACM_NAME_LENGTH} characters"
-_FURTHER_RULE = "be names in the zone, each once, and not the hostname"
 _ONCE_RULE = "name each user once"
 _PRIMARY_RULE = "be one of users"
+_RELEASE_RULE = "be user with an image of 2.x, which knows no role but the node's"
+_ENDPOINT_RULE = "not be irsa with bucket.endpoint, which would get the calls to STS as well"
+_PROVIDER_RULE = "have oidcProviderArn or cluster with irsa"
+_CLUSTER_RULE = "have cluster with podIdentity"
 _ANONYMOUS_RULE = "be true where users is empty and a public load balancer admits every address"
 
 
-class Settings(SettingsModel):
+class Settings(IdentitySettings, PodSettings, NameSettings):
     """Everything that a stack can choose, in Pulumi.<stack>.yaml."""
 
-    hostname: Fqdn = Field(
-        examples=["registry.example.com"], description="The registry's name: what people tag images with. Required."
-    )
-    zone: Fqdn = Field(
-        default="",
-        validate_default=True,
-        examples=["example.com"],
-        json_schema_extra={"together": _ZONE_RULE},
-        description="The Route53 hosted zone that gets the alias record. Empty: the hostname's parent domain.",
-    )
-    zone_id: HostedZoneId = Field(
-        default="",
-        examples=["Z0123456789ABCDEFGHIJ"],
-        description="The id of the hosted zone, where several have the zone's name. Empty: the zone is looked up by "
-        "its name.",
-    )
-    hostnames: list[Fqdn] = Field(
-        default=[],
-        validate_default=True,
-        examples=["images.example.com"],
-        json_schema_extra={"together": _FURTHER_RULE},
-        description="Further names of the registry in the zone, each with an alias record, and on the certificate of "
-        "tls: acm, for which AWS's default quota is ten names. To change the hostname: add the new name here, and when "
-        "all use it swap the two, then drop the old. Left out: none.",
-    )
-    private_zone: bool = Field(default=False, description="Look the zone up among the private hosted zones.")
-    zone_role_arn: RoleArn = Field(
-        default="",
-        examples=["arn:aws:iam::111122223333:role/registry-zone"],
-        description="A role of the account that has the hosted zone, with which records are looked up and written "
-        "there, those that prove a certificate's names too; docs/rights.md has its rights. All else is the stack's "
-        "account's. Empty: the zone is the stack's account's.",
-    )
-    tls: Tls = Field(
-        default="acm",
-        validate_default=True,
-        examples=["arn:aws:acm:us-east-1:111122223333:certificate/12345678-1234-1234-1234-123456789012"],
-        json_schema_extra={"together": f"{_PUBLIC_RULE}, and {_LENGTH_RULE}"},
-        description="How clients reach the registry: acm, a certificate's ARN, or none. acm: HTTPS on port 443, with a "
-        "certificate for the hostname that AWS issues and renews, proven by a record in the zone. A certificate's ARN: "
-        "HTTPS with that one. none: HTTP on port 80, an insecure registry to Docker.",
-    )
     users: list[UserName] = Field(
         default=["registry"],
         examples=["registry", "ci"],
@@ -108,28 +60,24 @@ class Settings(SettingsModel):
         description="Which secrets are to be made anew: accessKey, httpSecret, password; each is described in "
         "docs/settings.md.",
     )
-    image: ImageReference = Field(
-        default="registry:3.1.2@sha256:ddf754342cfc8acc51a56d5d0ab6af06826461864460636d8bd5c546dab2a7b8",
-        examples=["registry:3.1.2"],
-        description="The image of the distribution registry, 2.x or 3.x, with a tag or a digest. One with known "
-        "faults is warned of.",
-    )
-    controller: Literal["Deployment", "ReplicationController"] = Field(
-        default="Deployment", description="What keeps the pods running: Deployment or ReplicationController."
-    )
-    replicas: int = Field(default=2, ge=1, examples=[3], description="How many pods serve the registry, at least 1.")
     namespace: KubernetesName = Field(
         default="kube-system",
         examples=["registry"],
         description="The Kubernetes namespace of it all, which must exist.",
     )
-    identity: Literal["user"] = Field(
-        default="user", description="Who the registry is to AWS: user, an IAM user with an access key."
-    )
     bucket: BucketSettings = Field(
         default=BucketSettings(),
         description="The S3 bucket: name, protect, forceDestroy, kmsKeyArn, versioning, noncurrentVersionDays, "
         "tlsOnly, endpoint; each is described in docs/settings.md.",
+    )
+    identity: Literal["user", "irsa", "podIdentity"] = Field(
+        default="user",
+        validate_default=True,
+        examples=["podIdentity"],
+        json_schema_extra={"together": f"{_RELEASE_RULE}, {_ENDPOINT_RULE}, {_PROVIDER_RULE}, and {_CLUSTER_RULE}"},
+        description="Who the registry is to AWS: user, an IAM user with an access key; irsa, a role that trusts the "
+        "cluster's OIDC provider; podIdentity, a role that EKS Pod Identity gives the pods. With a role there is no "
+        "key, and signed URLs, good for 20 minutes, end with the role's session if that ends before.",
     )
     load_balancer: LoadBalancerSettings = Field(
         default=LoadBalancerSettings(),
@@ -155,72 +103,15 @@ class Settings(SettingsModel):
         default={},
         examples=["platform"],
         json_schema_extra={"together": TAGS_RULE, "entry": "team"},
-        description="Further tags of bucket, IAM user, certificate and load balancer, beside project, stack and "
-        "registry, which they may replace. Objects in the bucket have none, as S3 takes ten, and a load balancer of "
-        "EKS Auto Mode has none: its cluster may not tag by itself. Left out: none.",
+        description="Further tags of bucket, IAM user or role, certificate and load balancer, beside project, stack "
+        "and registry, which they may replace. Objects in the bucket have none, as S3 takes ten, and a load balancer "
+        "of EKS Auto Mode has none: its cluster may not tag by itself. Left out: none.",
     )
     network_policy: bool = Field(
         default=True,
-        description="Let the pods be reached on the registry's port only, and reach only DNS and the S3 API. It works "
-        "where the cluster's network plugin enforces NetworkPolicies.",
+        description="Let the pods be reached on the registry's port only, and reach only DNS, the S3 API, STS on its "
+        "port, and with podIdentity the agent. It works where the cluster's network plugin enforces NetworkPolicies.",
     )
-    chunk_size: PartSize = Field(
-        # 1.42 times the throughput of 5 MiB where S3 takes 30 ms to answer, with the memory of 10 MiB, as the driver's
-        # buffer grows by doubling; larger ones gain little more.
-        default="16Mi",
-        validate_default=True,
-        examples=["32Mi"],
-        description="The size of the parts in which layers are uploaded to S3, 5Mi to 64Mi, or as a number of bytes. "
-        "Larger parts are faster where S3 is far, and cost memory with every upload.",
-    )
-
-    @field_validator("zone", mode="before")
-    @classmethod
-    def _parent_domain_by_default(cls, zone: str, info: ValidationInfo) -> str:
-        return zone or info.data.get("hostname", "registry.example.com").split(".", 1)[1]
-
-    @field_validator("zone")
-    @classmethod
-    def _zone_holds_hostname(cls, zone: str, info: ValidationInfo) -> str:
-        hostname = info.data.get("hostname")
-        if hostname and hostname != zone and not hostname.endswith(f".{zone}"):
-            raise refused(
-                f"{_ZONE_RULE}, which is {hostname}",
-                "leave it out for the hostname's parent domain, or name the hosted zone that the hostname ends with",
-            )
-        return zone
-
-    @field_validator("hostnames")
-    @classmethod
-    def _hostnames_are_further_ones(cls, hostnames: list[str], info: ValidationInfo) -> list[str]:
-        hostname, zone = info.data.get("hostname"), info.data.get("zone")
-        for name in hostnames if hostname and zone else []:
-            if name == hostname or hostnames.count(name) > 1:
-                raise refused(f"{_FURTHER_RULE}: {name} is there twice", "take the second one out")
-            if name != zone and not name.endswith(f".{zone}"):
-                raise refused(f"{_FURTHER_RULE}, which is {zone}", f"take {name} out, or choose another zone")
-        return hostnames
-
-    @field_validator("tls")
-    @classmethod
-    def _acm_needs_a_public_zone(cls, tls: str, info: ValidationInfo) -> str:
-        if tls == "acm" and info.data.get("private_zone"):
-            raise refused(
-                f"{_PUBLIC_RULE}: ACM looks for the record that proves the hostname in public DNS",
-                "give the ARN of a certificate for the hostname, one imported into ACM or issued by AWS Private CA",
-            )
-        return tls
-
-    @field_validator("tls")
-    @classmethod
-    def _acm_takes_short_names_only(cls, tls: str, info: ValidationInfo) -> str:
-        hostname = info.data.get("hostname", "")
-        if tls == "acm" and len(hostname) > ACM_NAME_LENGTH:
-            raise refused(
-                f"{_LENGTH_RULE}, and it has {len(hostname)}",
-                "choose a shorter hostname, or give the ARN of a certificate that covers it, such as a wildcard's",
-            )
-        return tls
 
     @field_validator("users")
     @classmethod
@@ -249,6 +140,25 @@ class Settings(SettingsModel):
             )
         return rotation
 
+    @field_validator("identity")
+    @classmethod
+    def _a_role_is_taken_by_the_pods(cls, identity: str, info: ValidationInfo) -> str:
+        if identity == "user":
+            return identity
+        image, bucket = info.data.get("image", ""), info.data.get("bucket")
+        if major_of(image) == 2:  # noqa: PLR2004
+            raise refused(
+                f"{_RELEASE_RULE}: not with {image}",
+                "pulumi config rm image for 3.x, or pulumi config set identity user",
+            )
+        if identity == "irsa" and bucket and bucket.endpoint:
+            raise refused(_ENDPOINT_RULE, "pulumi config rm --path bucket.endpoint, or pulumi config set identity user")
+        if identity == "irsa" and not (info.data.get("oidc_provider_arn", "?") or info.data.get("cluster", "?")):
+            raise refused(_PROVIDER_RULE, "pulumi config set cluster NAME: aws eks list-clusters has the names")
+        if identity == "podIdentity" and not info.data.get("cluster", "?"):
+            raise refused(_CLUSTER_RULE, "pulumi config set cluster NAME: aws eks list-clusters has the names")
+        return identity
+
     @field_validator("tags")
     @classmethod
     def _tags_are_tags(cls, tags: dict[str, str]) -> dict[str, str]:
@@ -274,11 +184,6 @@ class Settings(SettingsModel):
             )
         return anonymous_push
 
-    @property
-    def all_hostnames(self) -> list[str]:
-        """All names of the registry; the first is that of the outputs."""
-        return [self.hostname, *self.hostnames]
-
     def all_tags(self, *, project: str, stack: str) -> dict[str, str]:
         """What is tagged with: of the stack's own what the user's do not name, as IAM sees no difference of case."""
         own = {"project": project, "stack": stack, "registry": self.hostname}
@@ -296,11 +201,21 @@ class Settings(SettingsModel):
 
         Raises SettingsError, with every mistake at once.
         """
+        if confidential := [key for key in PUBLIC if is_secret(config, key)]:
+            raise SettingsError.of([_published(key) for key in confidential])
         try:
             return cls.model_validate(configured_values(config, cls), by_alias=True, by_name=False)
         except ValidationError as error:
             mistakes = [describe(cls, mistake) for mistake in error.errors(include_url=False)]
             raise SettingsError.of(mistakes) from None
+
+
+def _published(setting: str) -> str:
+    """What is told of a setting that is a secret in the stack's file, and would be none in the pods."""
+    return (
+        f"  {setting} must be no secret, as everyone who may see pods would read it.\n"
+        f"    Remedy: pulumi config rm {setting}, and set without --secret what need not be one"
+    )
 
 
 def _is_open(users: Sequence[str], balancer: LoadBalancerSettings) -> bool:

@@ -17,12 +17,12 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 MIB = 1024 * 1024
 
 
-def refused(rule: str, remedy: str) -> PydanticCustomError:
+def refused(rule: str, remedy: str, *, is_secret: bool = False) -> PydanticCustomError:
     """An error that names the `rule` a value breaks and the `remedy`; pydantic adds the setting and the value.
 
-    The rule completes the sentence "<setting> is <value>, but must ...".
+    The rule completes the sentence "<setting> is <value>, but must ...". A value that may be secret is not told.
     """
-    return PydanticCustomError("setting", "{rule}", {"rule": rule, "remedy": remedy})
+    return PydanticCustomError("setting", "{rule}", {"rule": rule, "remedy": remedy, "is_secret": is_secret})
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Judged:
         return {**handler(schema), "rule": self.rule}
 
 
-def _matching(pattern: str, rule: str, remedy: str) -> Judged:
+def matching(pattern: str, rule: str, remedy: str) -> Judged:
     """Judge a text by a regular expression that all of it has to match."""
 
     def judge(text: str) -> str:
@@ -127,7 +127,7 @@ Fqdn = Annotated[str, Judged(_fqdn, _FQDN_RULE)]
 ImageReference = Annotated[str, Judged(_image, f"{_IMAGE_RULE}, and {_ONE_RELEASE_RULE}")]
 HostedZoneId = Annotated[
     str,
-    _matching(
+    matching(
         r"Z[A-Z0-9]{1,31}",
         "be the id of a Route53 hosted zone: Z and up to 31 capital letters and digits",
         "give the id alone, without /hostedzone/: aws route53 list-hosted-zones-by-name tells it",
@@ -137,7 +137,7 @@ BucketName = Annotated[str, Judged(_bucket_name, f"{_BUCKET_RULE}, and {_BUCKET_
 Cidr = Annotated[str, Judged(_cidr, _CIDR_RULE)]
 KubernetesName = Annotated[
     str,
-    _matching(
+    matching(
         _DNS_LABEL.pattern,
         "be a Kubernetes namespace: at most 63 lower-case letters, digits and hyphens",
         "give the name of a namespace that exists: kube-system",
@@ -145,7 +145,7 @@ KubernetesName = Annotated[
 ]
 EndpointUrl = Annotated[
     str,
-    _matching(
+    matching(
         r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?/?",
         "be the URL of an S3 API: http or https, a host, and a port where it needs one",
         "leave it out for AWS's own; else give only scheme and host: https://s3.mx-central-1.amazonaws.com",
@@ -153,7 +153,7 @@ EndpointUrl = Annotated[
 ]
 Tls = Annotated[
     str,
-    _matching(
+    matching(
         r"acm|none|arn:aws[a-z-]*:"
         r"(acm:[a-z0-9-]+:[0-9]{12}:certificate/[A-Za-z0-9-]+|iam::[0-9]{12}:server-certificate/[\w+=,.@/-]+)",
         "be acm, none, or the ARN of a certificate in ACM or IAM",
@@ -163,7 +163,7 @@ Tls = Annotated[
 ]
 KmsKeyArn = Annotated[
     str,
-    _matching(
+    matching(
         r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+",
         # An alias could lead to another key tomorrow, and no condition of a policy can compare it.
         "be the ARN of a KMS key, not of an alias",
@@ -172,7 +172,7 @@ KmsKeyArn = Annotated[
 ]
 UserName = Annotated[
     str,
-    _matching(
+    matching(
         r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}",
         # It stands in front of the colon in an htpasswd file, and in the name of a Pulumi resource.
         "be at most 63 letters, digits, dots, hyphens and underscores, with a letter or digit first",
@@ -182,7 +182,7 @@ UserName = Annotated[
 ServiceClass = Literal["service.k8s.aws/nlb", "eks.amazonaws.com/nlb"]
 RoleArn = Annotated[
     str,
-    _matching(
+    matching(
         r"|arn:aws[a-z-]*:iam::[0-9]{12}:role/[\w+=,.@/-]{1,512}",
         "be the ARN of an IAM role",
         "give all of it: arn:aws:iam::111122223333:role/registry-zone",
@@ -190,7 +190,7 @@ RoleArn = Annotated[
 ]
 Subnet = Annotated[
     str,
-    _matching(
+    matching(
         r"[^,=\s]([^,=]{0,254}[^,=\s])?",
         "be a subnet's id, or the value of its tag Name, without commas",
         "take it from aws ec2 describe-subnets: subnet-0123456789abcdef0",
@@ -226,7 +226,7 @@ def _tag_value(value: object) -> object:
 
 
 TagValue = Annotated[
-    str, BeforeValidator(_tag_value), _matching(rf"{_TAG}{{0,256}}", _TAG_RULE, "choose another value: platform")
+    str, BeforeValidator(_tag_value), matching(rf"{_TAG}{{0,256}}", _TAG_RULE, "choose another value: platform")
 ]
 
 

@@ -29,15 +29,12 @@ def test_each_setting_has_a_row() -> None:
 
 TESTS_OF_THEIR_OWN = {"hostname", "zone", "zoneId", "privateZone", "tls", "bucket.name"}
 """What tests/end_to_end/test_changed_settings.py changes beside the cases."""
-ONE_VALUE = {"identity"}
-
-
 ALL = [*CHANGES, *CLASS_CHANGES]
 
 
 def test_the_suite_changes_each_setting() -> None:
     changed = {setting for change in ALL for setting in change.settings}
-    assert sorted(changed | TESTS_OF_THEIR_OWN | ONE_VALUE) == sorted(rows())
+    assert sorted(changed | TESTS_OF_THEIR_OWN) == sorted(rows())
 
 
 @pytest.mark.parametrize("change", ALL, ids=[" ".join(change.settings) for change in ALL])
