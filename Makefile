@@ -41,7 +41,7 @@ test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 
 changes: $(VENV)/installed  ## every change of a living stack, under a client that pulls all the time
 	$(BIN)/python -m sandbox tools
-	$(BIN)/pytest -m changes
+	$(BIN)/pytest tests/end_to_end -m changes --numprocesses=2
 
 matrix: $(VENV)/installed  ## every kind of load balancer and of identity, from up to destroy, under clients that pull and push
 	$(BIN)/python -m sandbox tools

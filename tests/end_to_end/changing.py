@@ -38,8 +38,10 @@ def go_there_and_back(stack: RegistryStack, change: Change, surroundings: Surrou
         stack.up(**base)
         stack.settled_pods()
         await_answer(stack)
+    changed = base | change.there(surroundings)
+    by = f", identity: {changed['identity']}" if "identity" in changed else ""
     for way, settings, expected in (
-        ("there", base | change.there(surroundings), dict(change.operations)),
+        ("there", changed, dict(change.operations)),
         ("back", base, change.on_the_way_back),
     ):
         user = client(stack)
@@ -51,7 +53,7 @@ def go_there_and_back(stack: RegistryStack, change: Change, surroundings: Surrou
             stack.up(**settings)
             if change.outage:
                 await_answer(stack)
-        note(", ".join(change.settings), way, pulls, pushes)
+        note(", ".join(change.settings) + by, way, pulls, pushes)
         assert stack.operations.changes() == expected
         if not change.outage:
             assert (pulls.failures, pushes.failures) == ([], [])

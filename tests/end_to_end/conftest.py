@@ -12,28 +12,31 @@ from tests import networks
 from tests.end_to_end.registry_client import Repeatedly
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
 
-FIGURES: list[str] = []
-"""What changes of settings did to clients, as rows of a table."""
+FIGURES = "change of a living stack"
+"""The property of tests that has what changes of settings did to clients, as rows of a table."""
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Tell what was counted."""
-    if FIGURES:
+    """Tell what was counted, by whichever worker."""
+    reports = terminalreporter.getreports("passed") + terminalreporter.getreports("failed")
+    if figures := [row for report in reports for name, row in report.user_properties if name == FIGURES]:
         terminalreporter.section("changes of a living stack")
         terminalreporter.write_line("| setting | way | pulls | failed | pushes | failed | longest outage, s |")
         terminalreporter.write_line("|---|---|---|---|---|---|---|")
-        for line in FIGURES:
-            terminalreporter.write_line(line)
+        for row in figures:
+            terminalreporter.write_line(str(row))
 
 
-@pytest.fixture(scope="session")
-def note() -> Callable[[str, str, Repeatedly, Repeatedly], None]:
+@pytest.fixture
+def note(
+    record_property: Callable[[str, object], None],
+) -> Callable[[str, str, Repeatedly, Repeatedly], None]:
     """Keeps what a change, and the way there or back, did to those who pulled and pushed meanwhile."""
 
     def keep(change: str, way: str, pulls: Repeatedly, pushes: Repeatedly) -> None:
         counts = (pulls.count, len(pulls.failures), pushes.count, len(pushes.failures))
         outage = max(pulls.outage, pushes.outage)
-        FIGURES.append(f"| {change} | {way} | {' | '.join(map(str, counts))} | {outage:.1f} |")
+        record_property(FIGURES, f"| {change} | {way} | {' | '.join(map(str, counts))} | {outage:.1f} |")
 
     return keep
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sandbox.layout import Layout
+from sandbox.layout import CLUSTER_NAME, Layout
 from sandbox.tools.build import toolchain
 from tests import networks
 from tests.end_to_end.registry_client import RegistryClient
@@ -17,10 +17,11 @@ from tests.waiting import PATIENCE_SECONDS, wait_for
 
 @dataclass(frozen=True)
 class Cluster:
-    """A kind of sandbox: with the AWS Load Balancer Controller or without; `registration_delay` as of `up`."""
+    """A kind of sandbox: with the AWS Load Balancer Controller or without; the others are options of `up`."""
 
     load_balancer_controller: bool = False
     registration_delay: float | None = None
+    longest_session: float | None = None
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Sandbox]:
@@ -60,18 +61,17 @@ class Balancer:
 
 def balancer(stack: RegistryStack) -> Balancer | None:
     """That to which the stack's last outputs lead, None if there is none of this name."""
-    return _classic(stack) or _network(stack)
+    elb, elbv2 = stack.sandbox.aws("elb"), stack.sandbox.aws("elbv2")
+    for one in elb.describe_load_balancers()["LoadBalancerDescriptions"]:
+        if one["DNSName"] == stack.outputs["loadBalancerHostname"]:
+            return _classic(elb, one)
+    for one in elbv2.describe_load_balancers()["LoadBalancers"]:
+        if one["DNSName"] == stack.outputs["loadBalancerHostname"]:
+            return _network(elbv2, one)
+    return None
 
 
-def _of_the_outputs(stack: RegistryStack, described: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
-    return next((one for one in described if one["DNSName"] == stack.outputs["loadBalancerHostname"]), None)
-
-
-def _classic(stack: RegistryStack) -> Balancer | None:
-    elb = stack.sandbox.aws("elb")
-    one = _of_the_outputs(stack, elb.describe_load_balancers()["LoadBalancerDescriptions"])
-    if one is None:
-        return None
+def _classic(elb: Any, one: dict[str, Any]) -> Balancer:
     name = one["LoadBalancerName"]
     attributes = elb.describe_load_balancer_attributes(LoadBalancerName=name)["LoadBalancerAttributes"]
     policies = elb.describe_load_balancer_policies(LoadBalancerName=name)["PolicyDescriptions"]
@@ -89,11 +89,7 @@ def _classic(stack: RegistryStack) -> Balancer | None:
     )
 
 
-def _network(stack: RegistryStack) -> Balancer | None:
-    elbv2 = stack.sandbox.aws("elbv2")
-    one = _of_the_outputs(stack, elbv2.describe_load_balancers()["LoadBalancers"])
-    if one is None:
-        return None
+def _network(elbv2: Any, one: dict[str, Any]) -> Balancer:
     arn = one["LoadBalancerArn"]
     listeners = elbv2.describe_listeners(LoadBalancerArn=arn)["Listeners"]
     groups = elbv2.describe_target_groups(LoadBalancerArn=arn)["TargetGroups"]
@@ -157,6 +153,11 @@ def inventory(sandbox: Sandbox, namespace: str, zones: list[str]) -> dict[str, s
         "rules": {f"{one['GroupId']} {rule}" for one in groups for rule in one["IpPermissions"]},
         "buckets": {one["Name"] for one in aws("s3").list_buckets()["Buckets"]},
         "users": {one["UserName"] for one in aws("iam").list_users()["Users"]},
+        "roles": {one["RoleName"] for one in aws("iam").list_roles()["Roles"]},
+        "associations": {
+            one["associationId"]
+            for one in aws("eks").list_pod_identity_associations(clusterName=CLUSTER_NAME)["associations"]
+        },
         "certificates": {one["CertificateArn"] for one in aws("acm").list_certificates()["CertificateSummaryList"]},
         "records": {f"{record['Name']} {record['Type']}" for record in records},
     }

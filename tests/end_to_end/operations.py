@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from pulumi import automation
 
+_DIGEST = re.compile(r"(?<=-identity)-[0-9a-f]{8}$")
 CHANGES_NOTHING = {"same", "read"}
 NO_RESOURCES = ("pulumi:providers:", "pulumi:pulumi:")
 """What the types of providers and of the stack itself begin with."""
@@ -50,9 +52,9 @@ class Operations:
             self.by_resource[resource] = REPLACEMENT if REPLACEMENT in operation else operation
 
     def changes(self) -> dict[str, str]:
-        """The operations that change something, by the resource's name."""
+        """The operations that change something, by the resource's name, without the digest of whom a role trusts."""
         return {
-            resource.name: operation
+            _DIGEST.sub("", resource.name): operation
             for resource, operation in self.by_resource.items()
             if operation not in CHANGES_NOTHING
         }

@@ -9,9 +9,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import requests
 
+from sandbox.service_hosts import service_host
 from tests.end_to_end.registry_stack import RegistryStack
 from tests.waiting import PATIENCE_SECONDS
 
@@ -52,10 +54,13 @@ class RegistryClient:
         """The content at `path`; from S3, if the registry says so. Raises requests.RequestException."""
         response = self.request("GET", path, **arguments)
         if response.status_code == requests.codes.temporary_redirect:
-            direct = requests.Session()
-            direct.trust_env = False
+            location = response.headers["Location"]
+            anonymous = requests.Session()
+            anonymous.trust_env = False
+            if service_host(urlsplit(location).hostname or ""):  # names are the edge's to resolve
+                anonymous.proxies = {"https": self.stack.sandbox.layout.edge_url}
             verify = str(self.stack.sandbox.layout.authority_certificate)
-            response = direct.get(response.headers["Location"], verify=verify, timeout=PATIENCE_SECONDS)
+            response = anonymous.get(location, verify=verify, timeout=PATIENCE_SECONDS)
         response.raise_for_status()
         return response.content
 

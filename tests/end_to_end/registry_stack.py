@@ -134,8 +134,8 @@ class RegistryStack:
     def up(self, **settings: Any) -> dict[str, Any]:
         """Run `pulumi up` with these settings and no others, and return the outputs.
 
-        `bucket` is added to the sandbox's settings of the bucket. `refresh=True` is no setting: Pulumi looks first at
-        what is there. Raises automation.CommandError.
+        `bucket` is added to the sandbox's settings of the bucket, of which None takes one away. `refresh=True` is no
+        setting: Pulumi looks first at what is there. Raises automation.CommandError.
         """
         refresh = settings.pop("refresh", False)
         self.deployed = None
@@ -296,7 +296,8 @@ class RegistryStack:
 
     def _configure(self, settings: dict[str, Any]) -> None:
         config = self.settings | settings
-        config["bucket"] = self.settings["bucket"] | settings.get("bucket", {})
+        bucket = self.settings["bucket"] | settings.get("bucket", {})
+        config["bucket"] = {key: value for key, value in bucket.items() if value is not None}
         file = self.project / f"Pulumi.{self.name}.yaml"
         written = yaml.safe_load(file.read_text()) if file.exists() else {}  # the engine's salt, for one
         file.write_text(yaml.safe_dump(written | {"config": config}))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sandbox.layout import DOMAIN
+from tests.end_to_end.identities import AS_ON_AWS, IDENTITIES
 from tests.end_to_end.load_balancers import CONTROLLER_CLASS
 
 NAME = "changed-settings"
@@ -23,6 +24,13 @@ POLICY, S3_POLICY, PLAIN_S3_POLICY = (f"registry-network-policy{port}-{NAME}" fo
 NAMESPACED = ("deployment", "service", "service-account", "network-policy", "network-policy-s3-4567")
 RECORD, OTHER_RECORD = f"registry-record-{HOSTNAME}", f"registry-record-{OTHER_HOSTNAME}"
 PROOF, OTHER_PROOF = (f"registry-certificate-validation-record-{name}" for name in (HOSTNAME, OTHER_HOSTNAME))
+AGENT_POLICY = f"registry-network-policy-pod-identity-agent-{NAME}"
+WEB_ROLE, POD_ROLE = (f"registry-role-{kind}" for kind in ("web-identity", "pod-identity"))
+WEB_POLICY, POD_POLICY = (f"registry-policy-{kind}" for kind in ("web-identity", "pod-identity"))
+ASSOCIATION = "registry-association-pod-identity"
+NO_USER = dict.fromkeys(
+    ("registry-user", "registry-policy", "registry-access-key", "registry-access-key-secret"), "delete"
+)
 ROLL = {DEPLOYMENT: "update"}
 SUCCESSOR = {GENERATION: "replace", CONTROLLER: "replace"}
 CERTIFICATE = {
@@ -45,6 +53,10 @@ class Surroundings:
     """The cluster's, in which the load balancer is anyway."""
     zone_role: str
     """A role of the account that has the zone, as any account's would be."""
+    boundary: str
+    """A policy that allows what the registry needs."""
+    oidc_provider: str
+    """The cluster's, in IAM."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +152,55 @@ CHANGES = [
         ("controller",),
         _is(controller="ReplicationController"),
         {DEPLOYMENT: "delete", GENERATION: "create", TEMPLATE: "create", CONTROLLER: "create"},
-        is_short=True,
+    ),
+    Change(("imagePullSecrets",), _is(imagePullSecrets=["mirror"]), ROLL),
+    Change(("podAnnotations.<name>",), _is(podAnnotations={"example.com/scan": "enabled"}), ROLL),
+    Change(("environment.<name>",), _is(environment={"REGISTRY_LOG_FIELDS_SERVICE": "images"}), ROLL),
+    Change(
+        ("identity", "cluster"),
+        _is(**IDENTITIES["irsa"]),
+        {WEB_ROLE: "create", WEB_POLICY: "create", **NO_USER, **ROLL},
+        base=AS_ON_AWS,
+    ),
+    Change(
+        ("identity", "cluster"),
+        _is(**IDENTITIES["pod-identity"]),
+        {
+            **dict.fromkeys((POD_ROLE, POD_POLICY, ASSOCIATION, AGENT_POLICY), "create"),
+            **NO_USER,
+            **ROLL,
+        },
+        base=AS_ON_AWS,
+    ),
+    Change(
+        ("oidcProviderArn",),
+        lambda there: {"oidcProviderArn": there.oidc_provider},
+        {},
+        base=AS_ON_AWS | IDENTITIES["irsa"],
+    ),
+    Change(
+        ("path",),
+        _is(path="/platform/"),
+        {WEB_ROLE: "replace", WEB_POLICY: "replace", **ROLL},
+        base=AS_ON_AWS | IDENTITIES["irsa"],
+    ),
+    Change(
+        ("path",),
+        _is(path="/platform/"),
+        {POD_ROLE: "replace", POD_POLICY: "replace", ASSOCIATION: "update", **ROLL},
+        base=AS_ON_AWS | IDENTITIES["pod-identity"],
+    ),
+    Change(("path",), _is(path="/platform/"), {"registry-user": "update"}),
+    Change(
+        ("permissionsBoundary",),
+        lambda there: {"permissionsBoundary": there.boundary},
+        {"registry-user": "update"},
+    ),
+    Change(
+        ("permissionsBoundary",),
+        lambda there: {"permissionsBoundary": there.boundary},
+        {WEB_ROLE: "update"},
+        base=AS_ON_AWS | IDENTITIES["irsa"],
     ),
     Change(("replicas",), _is(replicas=3), ROLL),
     Change(("bucket.protect",), _is(bucket={"protect": True}), {}),
@@ -215,7 +275,7 @@ CHANGES = [
         {"registry-bucket": "update", "registry-user": "update", "registry-certificate": "update", SERVICE: "update"},
     ),
     Change(("networkPolicy",), _is(networkPolicy=False), {POLICY: "delete", S3_POLICY: "delete"}),
-    Change(("chunkSize",), _is(chunkSize="8Mi"), ROLL),
+    Change(("chunkSize",), _is(chunkSize="8Mi"), ROLL, is_short=True),
     Change(
         ("namespace",),
         _is(namespace=OTHER_NAMESPACE),

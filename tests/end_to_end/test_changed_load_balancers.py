@@ -36,7 +36,7 @@ def stack(sandbox: Sandbox, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 @pytest.fixture(scope="module")
 def surroundings() -> Surroundings:
     """Nothing: none of the cases names any."""
-    return Surroundings(kms_key="", logs="", endpoint="", subnet="", zone_role="")
+    return Surroundings(kms_key="", logs="", endpoint="", subnet="", zone_role="", boundary="", oidc_provider="")
 
 
 def test_a_service_keeps_its_load_balancer_when_the_controller_is_installed(stack: RegistryStack) -> None:

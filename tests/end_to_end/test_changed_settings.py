@@ -16,6 +16,7 @@ from registry.settings import MIB
 from sandbox.layout import DOMAIN, REGION
 from tests.end_to_end.access_logs import logs_policy
 from tests.end_to_end.changing import INTERVAL_SECONDS, Note, client, go_there_and_back, pulling, pushing
+from tests.end_to_end.identities import made_boundary
 from tests.end_to_end.registry_client import RegistryClient, Repeatedly, digest_of
 from tests.end_to_end.registry_stack import RegistryStack
 from tests.end_to_end.setting_changes import (
@@ -51,6 +52,8 @@ def surroundings(stack: RegistryStack) -> Iterator[Surroundings]:
         endpoint=stack.sandbox.layout.cloud_url,
         subnet=stack.sandbox.account.subnet_id,
         zone_role=zone_role(stack),
+        boundary=made_boundary(stack),
+        oidc_provider=aws("iam").list_open_id_connect_providers()["OpenIDConnectProviderList"][0]["Arn"],
     )
     stack.sandbox.kubectl("delete", "namespace", OTHER_NAMESPACE, "--wait=false")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,8 @@ import pytest
 from pulumi import automation
 
 from sandbox.layout import REGION
-from tests.end_to_end.images import pull, push, push_program
+from tests.end_to_end.identities import AS_ON_AWS, HELD, IDENTITIES, held, pods_of
+from tests.end_to_end.images import pull, push
 from tests.end_to_end.load_balancers import (
     CLOUD_CONTROLLER,
     CONTROLLER_CLASS,
@@ -24,6 +24,7 @@ from tests.end_to_end.load_balancers import (
     client,
     inventory,
 )
+from tests.end_to_end.node_pulls import the_node_pulls_an_image_and_runs_it
 from tests.end_to_end.registry_client import Repeatedly
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox
 from tests.end_to_end.setting_changes import PREFIX
@@ -59,7 +60,7 @@ KINDS = {
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A kind of load balancer, with a certificate or without TLS, public or internal.
+    """A kind of load balancer, with a certificate or without TLS, public or internal, and an identity.
 
     None equals another: pytest would bring the tests of equal ones together, rather than those of one sandbox.
     """
@@ -67,9 +68,14 @@ class Case:
     name: str
     tls: str
     scheme: str
+    identity: str = "user"
 
     def __str__(self) -> str:
-        return f"{self.name}-{self.tls}-{self.scheme}"
+        return f"{self.name}-{self.tls}-{self.scheme}" + (f"-{self.identity}" if self.is_role else "")
+
+    @property
+    def is_role(self) -> bool:
+        return self.identity != "user"
 
     @property
     def kind(self) -> Kind:
@@ -81,12 +87,18 @@ class Case:
         return {
             **({} if self.tls == "acm" else {"tls": self.tls}),
             **({"loadBalancer": balancer} if balancer else {}),
+            **IDENTITIES[self.identity],
+            **(AS_ON_AWS if self.is_role else {}),
         }
 
     @property
     def changed(self) -> dict[str, Any]:
-        """The settings after a rotation, and a change of the Service that this kind of load balancer knows."""
-        settings = self.settings | {"rotation": {"accessKey": 2}}
+        """The settings after a roll, by a rotation if there is a key, and a change of the Service.
+
+        The change is one that this kind of load balancer knows.
+        """
+        rolls = {"podAnnotations": {"example.com/roll": "2"}} if self.is_role else {"rotation": {"accessKey": 2}}
+        settings = self.settings | rolls
         name, value = self.change
         if name == "tags":
             return settings | {"tags": value}
@@ -119,6 +131,12 @@ class Case:
 
 
 CASES = [Case(name, tls, scheme) for name in KINDS for tls in ("none", "acm") for scheme in ("public", "internal")]
+ROLES = [
+    Case(name, "acm", "public", identity)
+    for name in ("classic", "network")
+    for identity in IDENTITIES
+    if identity != "user"
+]
 SHORT = "webhook-acm-public"
 
 
@@ -176,7 +194,7 @@ def in_each(cases: list[Any]) -> pytest.MarkDecorator:
     return pytest.mark.parametrize(("case", "sandbox"), cases, indirect=["sandbox"], scope="module")
 
 
-@in_each([parameters(case) for case in CASES])
+@in_each([parameters(case) for case in sorted(CASES + ROLES, key=lambda case: [*KINDS].index(case.name))])
 def test_the_registry_is_reached_changed_and_taken_away(
     stack: RegistryStack, settings: dict[str, Any], zone: dict[str, Any], case: Case, tmp_path: Path
 ) -> None:
@@ -194,6 +212,7 @@ def test_the_registry_is_reached_changed_and_taken_away(
     assert not found.client_addresses
     assert found.tags.items() >= {"project": "registry", "stack": stack.name}.items()
 
+    assert held(stack) == HELD[case.identity]
     crane, image = stack.crane(), f"{stack.outputs['hostname']}/app:1"
     assert push(crane, image, tmp_path) == pull(crane, image, tmp_path)
     the_node_pulls_an_image_and_runs_it(stack, tmp_path)
@@ -207,51 +226,9 @@ def test_the_registry_is_reached_changed_and_taken_away(
     wait_for(lambda: inventory(stack.sandbox, stack.name, zones) == before, "end of all that the stack made")
 
 
-def the_node_pulls_an_image_and_runs_it(stack: RegistryStack, directory: Path) -> None:
-    """The node's runtime asks for the registry's name, as everyone does, and so comes by the load balancer."""
-    sandbox, hostname = stack.sandbox, stack.outputs["hostname"]
-    image, scope = f"{hostname}/program:1", ("--namespace", stack.name)
-    program = sandbox.tools.binaries / "crane"
-    # One that the node has not, of another stack.
-    options = ("--cmd", "version", "--env", f"REGISTRY={hostname}")
-    digest = push_program(stack.crane(), image, directory, program, *options)
-    if stack.outputs["url"].startswith("http://"):
-        hosts = sandbox.layout.registry_hosts / hostname / "hosts.toml"
-        hosts.parent.mkdir(parents=True)
-        hosts.write_text(f'server = "http://{hostname}"\n')
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {"name": "pull"},
-        "type": "kubernetes.io/dockerconfigjson",
-        "stringData": {".dockerconfigjson": stack.outputs["dockerConfigJson"]},
-    }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": "program"},
-        "spec": {
-            "restartPolicy": "Never",
-            "imagePullSecrets": [{"name": "pull"}],
-            "containers": [{"name": "program", "image": image}],
-        },
-    }
-    for one in (secret, pod):
-        sandbox.kubectl("apply", "--filename=-", *scope, stdin=json.dumps(one))
-
-    def ended() -> dict[str, Any] | None:
-        status = sandbox.get("pod", "program", *scope)["status"]
-        return status if status["phase"] in ("Succeeded", "Failed") else None
-
-    status = wait_for(ended, "end of the program in the image that the node pulled")
-    assert status and status["phase"] == "Succeeded"
-    assert status["containerStatuses"][0]["imageID"] == f"{hostname}/program@{digest}"
-    sandbox.kubectl("delete", "pod/program", "secret/pull", *scope)
-
-
 def the_change_fails_no_request(stack: RegistryStack, changed: dict[str, Any]) -> bool:
     """Deploy the settings under clients that pull and push all the time."""
-    user, key = client(stack), stack.access_key()
+    user, former = client(stack), pods_of(stack)
     digest = user.push("steady", "1", b"whatever its load balancer is told")
     with (
         Repeatedly(lambda: user.pull("steady", "1"), INTERVAL_SECONDS) as pulls,
@@ -262,7 +239,7 @@ def the_change_fails_no_request(stack: RegistryStack, changed: dict[str, Any]) -
         wait_for(lambda: len(stack.settled_pods()) == all_pods(stack), "end of the former pods", 4 * PATIENCE_SECONDS)
     assert (pulls.failures, pushes.failures) == ([], [])
     assert user.pull("steady", "1") == digest
-    assert stack.access_key() != key
+    assert not pods_of(stack) & former
     return pulls.count > 1 and pushes.count > 1
 
 

@@ -16,6 +16,7 @@ from pulumi import automation
 from sandbox import kubeconfig
 from sandbox.authority import Authority
 from sandbox.layout import REGION
+from tests.end_to_end.identities import AS_ON_AWS, HELD, IDENTITIES, held, made_boundary
 from tests.end_to_end.registry_stack import RegistryStack
 
 RIGHTS = Path(__file__).parents[2] / "docs/rights"
@@ -125,6 +126,15 @@ def test_secrets_are_rotated_and_the_controller_is_changed(stack: RegistryStack)
     assert stack.sandbox.get("deployments", "--namespace", stack.name)["items"] == []
     stack.up(**ROTATED)
     assert stack.sandbox.get("replicationcontrollers", "--namespace", stack.name)["items"] == []
+
+
+@pytest.mark.usefixtures("with_all_rights")
+def test_the_registry_becomes_a_role_of_each_kind_and_a_user_again(stack: RegistryStack) -> None:
+    boundary = {"permissionsBoundary": made_boundary(stack)}
+    for settings in (IDENTITIES["irsa"], IDENTITIES["irsa"] | boundary, IDENTITIES["pod-identity"], boundary):
+        stack.up(**ROTATED, **AS_ON_AWS, **settings)
+    stack.up(**ROTATED)
+    assert held(stack) == HELD["user"]
 
 
 def without_action(action: str) -> Callable[[Document, list[Document]], None]:
