@@ -152,7 +152,7 @@ def additions(name: str, live: Live, declared: Mapping[str, Any]) -> list[str]:
         # A subresource (status, scale) holds nothing that could be added.
         if entry.get("subresource") or _is_pulumi(manager) or _CONTROLLERS.fullmatch(manager):
             continue
-        for path in _undeclared(entry.get("fieldsV1") or {}, declared):
+        for path in _undeclared(entry.get("fieldsV1") or {}, declared, live):
             # Finalizers are what controllers hold an object by, whatever they are called.
             if path[0] != "status" and path[:2] != ("metadata", "finalizers") and not _NOTES.fullmatch(path[-1]):
                 found.setdefault(_text(path), _removal(name, namespace, path))
@@ -167,19 +167,22 @@ Path = tuple[str, ...]
 """Fields from the outermost on; an entry of a list is its name, or its keys, in brackets."""
 
 
-def _undeclared(fields: Mapping[str, Any], declared: Any, path: Path = ()) -> Iterator[Path]:
+def _undeclared(fields: Mapping[str, Any], declared: Any, live: Any, path: Path = ()) -> Iterator[Path]:
     """The paths in a set of fields (fieldsV1 of the API) that are not declared: single fields, and entries of lists.
 
-    The format: kubernetes.io/docs/reference/using-api/server-side-apply/, "Field management".
+    A map that is written as a whole, as the selector of a Service, is one field: what it has is in the object only, at
+    whose place `live` is. The format: kubernetes.io/docs/reference/using-api/server-side-apply/, "Field management".
     """
     for key, inner in fields.items():
         kind, _, what = key.partition(":")
         if kind == "f":
             below = _field(declared, what)
             if inner and not (inner.keys() <= {"."}):
-                yield from _undeclared(inner, below, (*path, what))
+                yield from _undeclared(inner, below, _field(live, what), (*path, what))
             elif below is None:
                 yield (*path, what)
+            elif not inner and isinstance(whole := _field(live, what), Mapping):
+                yield from ((*path, what, one) for one in whole if _field(below, one) is None)
         elif kind == "k":
             keys: dict[str, Any] = json.loads(what)
             entry = _entry(declared, keys)
@@ -187,7 +190,8 @@ def _undeclared(fields: Mapping[str, Any], declared: Any, path: Path = ()) -> It
                 label = keys["name"] if keys.keys() == {"name"} else ",".join(f"{k}={v}" for k, v in keys.items())
                 yield (*path, f"[{label}]")
             else:
-                yield from _undeclared(inner, entry, (*path, f"[{'/'.join(map(str, keys.values()))}]"))
+                there = _entry(live, keys)
+                yield from _undeclared(inner, entry, there, (*path, f"[{'/'.join(map(str, keys.values()))}]"))
         elif kind == "v" and json.loads(what) not in (declared or []):
             yield (*path, f"[{json.loads(what)}]")
 

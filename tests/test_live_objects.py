@@ -182,6 +182,20 @@ def test_what_the_stack_declares_is_no_addition_whoever_wrote_it_last() -> None:
     assert additions(DEPLOYMENT, managed(changed), DECLARED) == []
 
 
+def test_what_was_added_to_a_map_that_is_written_as_a_whole_is_told_by_what_the_object_has() -> None:
+    """A Service's selector, which then finds no pod."""
+    found = managed({"f:spec": {"f:selector": {}}}) | {"spec": {"selector": {"k8s-app": "registry", "track": "stable"}}}
+    (line,) = additions(SERVICE, found, {"spec": {"selector": {"k8s-app": "registry"}}})
+    assert "has spec.selector.track, which" in line
+    assert line.endswith("""--type json --patch '[{"op": "remove", "path": "/spec/selector/track"}]'""")
+
+
+def test_a_map_that_is_there_says_nothing_of_whose_its_entries_are() -> None:
+    found = managed({"f:metadata": {"f:annotations": {".": {}}}})
+    found["metadata"]["annotations"] = {"ours": "", "a-controllers": ""}
+    assert additions(SERVICE, found, {"metadata": {"annotations": {"ours": ""}}}) == []
+
+
 @pytest.mark.parametrize(
     ("manager", "entry"),
     [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,18 @@ def test_what_the_stack_declares_is_taken_back_and_what_was_added_is_left_and_li
         stack.sandbox.kubectl(*command.split())
     assert "which this stack did not set" not in try_out(stack)
     assert environment(stack) == declared
+
+
+def test_a_service_that_was_led_to_other_pods_is_told_with_the_command_that_leads_it_back(stack: RegistryStack) -> None:
+    """A selector is one field to Kubernetes, and the provider sees no difference in one that has more."""
+    kubectl(stack, "patch", SERVICE, "--type=merge", '--patch={"spec":{"selector":{"track":"stable"}}}')
+    removal = json.dumps([{"op": "remove", "path": "/spec/selector/track"}])
+    command = f"patch --namespace {stack.name} {SERVICE} --type json --patch '{removal}'"
+    told = f"has spec.selector.track, which this stack did not set and leaves alone. Remove it by: kubectl {command}"
+    assert told in try_out(stack)
+    stack.sandbox.kubectl(*shlex.split(command))
+    assert get(stack, SERVICE)["spec"]["selector"] == {"k8s-app": "kube-registry"}
+    assert "which this stack did not set" not in try_out(stack)
 
 
 def test_a_deleted_deployment_secret_and_service_are_made_anew(stack: RegistryStack) -> None:
