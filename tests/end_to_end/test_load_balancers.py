@@ -1,4 +1,7 @@
-"""The way in, whoever makes it: each kind of load balancer with and without TLS, public and internal."""
+"""The way in, whoever makes it: each kind of load balancer with and without TLS, public and internal.
+
+Stacks with TLS set no `bucket.endpoint`, as on AWS: pods and clients find S3 by the names that AWS gives it.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from pulumi import automation
@@ -25,7 +29,7 @@ from tests.end_to_end.load_balancers import (
     inventory,
 )
 from tests.end_to_end.node_pulls import the_node_pulls_an_image_and_runs_it
-from tests.end_to_end.registry_client import Repeatedly
+from tests.end_to_end.registry_client import Repeatedly, digest_of
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox
 from tests.end_to_end.setting_changes import PREFIX
 from tests.waiting import PATIENCE_SECONDS, wait_for
@@ -88,7 +92,7 @@ class Case:
             **({} if self.tls == "acm" else {"tls": self.tls}),
             **({"loadBalancer": balancer} if balancer else {}),
             **IDENTITIES[self.identity],
-            **(AS_ON_AWS if self.is_role else {}),
+            **(AS_ON_AWS if self.tls == "acm" else {}),
         }
 
     @property
@@ -215,6 +219,8 @@ def test_the_registry_is_reached_changed_and_taken_away(
     assert held(stack) == HELD[case.identity]
     crane, image = stack.crane(), f"{stack.outputs['hostname']}/app:1"
     assert push(crane, image, tmp_path) == pull(crane, image, tmp_path)
+    if case.tls == "acm":
+        assert host_of_layers(stack) == f"{stack.bucket}.s3.{REGION}.amazonaws.com"
     the_node_pulls_an_image_and_runs_it(stack, tmp_path)
     assert stack.preview(**settings) == {}
 
@@ -224,6 +230,13 @@ def test_the_registry_is_reached_changed_and_taken_away(
 
     stack.destroy()
     wait_for(lambda: inventory(stack.sandbox, stack.name, zones) == before, "end of all that the stack made")
+
+
+def host_of_layers(stack: RegistryStack) -> str:
+    """Where clients are led to for a layer."""
+    user, layer = client(stack), b"a layer that is fetched from S3"
+    user.push("layers", "1", layer)
+    return urlsplit(user.request("GET", f"/v2/layers/blobs/{digest_of(layer)}").headers["Location"]).netloc
 
 
 def the_change_fails_no_request(stack: RegistryStack, changed: dict[str, Any]) -> bool:

@@ -128,6 +128,7 @@ def test_secrets_are_rotated_and_the_controller_is_changed(stack: RegistryStack)
     assert stack.sandbox.get("replicationcontrollers", "--namespace", stack.name)["items"] == []
 
 
+@pytest.mark.changes
 @pytest.mark.usefixtures("with_all_rights")
 def test_the_registry_becomes_a_role_of_each_kind_and_a_user_again(stack: RegistryStack) -> None:
     boundary = {"permissionsBoundary": made_boundary(stack)}

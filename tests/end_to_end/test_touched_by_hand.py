@@ -117,6 +117,7 @@ def test_what_the_stack_declares_is_taken_back_and_what_was_added_is_left_and_li
     assert environment(stack) == declared
 
 
+@pytest.mark.changes
 def test_a_service_that_was_led_to_other_pods_is_told_with_the_command_that_leads_it_back(stack: RegistryStack) -> None:
     """A selector is one field to Kubernetes, and the provider sees no difference in one that has more."""
     kubectl(stack, "patch", SERVICE, "--type=merge", '--patch={"spec":{"selector":{"track":"stable"}}}')
@@ -129,6 +130,7 @@ def test_a_service_that_was_led_to_other_pods_is_told_with_the_command_that_lead
     assert "which this stack did not set" not in try_out(stack)
 
 
+@pytest.mark.changes
 def test_a_deleted_deployment_secret_and_service_are_made_anew(stack: RegistryStack) -> None:
     before = stack.container_environment()
     (container,) = get(stack, DEPLOYMENT)["spec"]["template"]["spec"]["containers"]
@@ -145,6 +147,7 @@ def test_a_deleted_deployment_secret_and_service_are_made_anew(stack: RegistrySt
     assert stack.balancer()["DNSName"] == ingress["hostname"]
 
 
+@pytest.mark.changes
 def test_a_record_that_was_made_but_is_not_in_the_state_is_the_stacks_if_it_leads_to_its_load_balancer(
     stack: RegistryStack,
 ) -> None:
@@ -188,6 +191,7 @@ def test_the_posts_hand_made_objects_are_refused(second: RegistryStack) -> None:
         assert f"{name} in namespace {second.name} was not made by this stack: nothing says whose it is." in text
 
 
+@pytest.mark.changes
 def test_a_stack_of_a_former_release_whose_objects_bear_no_mark_comes_along(stack: RegistryStack) -> None:
     objects = [DEPLOYMENT, SERVICE, "serviceaccount/kube-registry", "networkpolicy/kube-registry"]
     uids = [get(stack, name)["metadata"]["uid"] for name in objects]
