@@ -33,7 +33,7 @@ types: $(VENV)/installed
 	$(BIN)/pyright
 
 unit-tests: $(VENV)/installed
-	$(BIN)/pytest -m "not sandbox"
+	$(BIN)/pytest -m "not sandbox" --numprocesses=2
 
 test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 	$(BIN)/python -m sandbox tools

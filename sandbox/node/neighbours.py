@@ -56,7 +56,6 @@ class Neighbours:
             for address, admitted in ways.items():
                 if address not in self._ways:
                     listener = await self._on_node(lambda address=address: self._listen(address))
-                    self._gates.guard_egress(listener, *address, admitted=admitted)
                     self._ways[address] = _Way(listener, asyncio.create_task(self._relay(listener, address)))
                 self._gates.guard_egress(self._ways[address].listener, *address, admitted=admitted)
 
@@ -81,8 +80,12 @@ class Neighbours:
     async def _socket(self) -> socket.socket:
         """Return one by which the other pod's relay knows who comes."""
         made = socket.socket()
-        made.bind((self._source, 0))
-        mark(made)
+        try:
+            made.bind((self._source, 0))
+            mark(made)
+        except OSError:
+            made.close()
+            raise
         return made
 
     def _close(self, address: Address) -> None:

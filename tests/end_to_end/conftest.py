@@ -9,6 +9,7 @@ import pytest
 from sandbox.layout import Layout
 from sandbox.tools.build import toolchain
 from tests import networks
+from tests.end_to_end.changing import Note
 from tests.end_to_end.registry_client import Repeatedly
 from tests.end_to_end.registry_stack import RegistryStack, Sandbox, running_sandbox
 
@@ -28,9 +29,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 @pytest.fixture
-def note(
-    record_property: Callable[[str, object], None],
-) -> Callable[[str, str, Repeatedly, Repeatedly], None]:
+def note(record_property: Callable[[str, object], None]) -> Note:
     """Keeps what a change, and the way there or back, did to those who pulled and pushed meanwhile."""
 
     def keep(change: str, way: str, pulls: Repeatedly, pushes: Repeatedly) -> None:

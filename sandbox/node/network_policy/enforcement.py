@@ -110,8 +110,9 @@ class Enforcement:
             former_rules, former_ways = self._told.get(network, (Rules(), {}))
             self._told[network] = (rules, ways)
             try:
-                if on_the_host(rules, self._layout) != on_the_host(former_rules, self._layout):
-                    await network.enforce(on_the_host(rules, self._layout))
+                on_host = on_the_host(rules, self._layout)
+                if on_host != on_the_host(former_rules, self._layout):
+                    await network.enforce(on_host)
                 if attached.neighbours and (rules, ways) != (former_rules, former_ways):
                     await attached.neighbours.follow(rules, ways)
             except Exception as error:  # its process has ended, which the kubelet will notice

@@ -68,6 +68,7 @@ async def test_an_instance_hands_them_to_the_pods_behind_its_node_port(world: Wo
         (POD, False, LAYOUT.load_balancer_address),
         (POD, True, loopback(9, 9)),
     ],
+    ids=["the pods", "instance", "instance, address preserved", "pod", "pod, address preserved"],
 )
 async def test_a_pod_sees_the_node_the_balancer_or_the_client(
     world: World, target: TargetId | None, preserved: bool, source: str
