@@ -17,7 +17,7 @@ from sandbox.layout import Layout
 
 STOP_SECONDS = 30.0
 """How long a process may take to end after SIGTERM before it is killed: a second, and more on a busy machine."""
-POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 0.4
+POLL_SECONDS, LONGEST_POLL_SECONDS = 0.05, 1.0
 """Between two looks at something awaited, at first and in the end: a look at the cluster costs 0.1 s of CPU time."""
 LOG_TAIL = 20
 """Lines of a log that an error shows."""

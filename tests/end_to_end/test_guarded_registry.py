@@ -170,10 +170,11 @@ def test_the_load_balancer_is_internal_and_admits_only_the_ranges_that_are_set(s
     assert attributes["ConnectionSettings"]["IdleTimeout"] == 1200
 
 
+@pytest.mark.changes
 def test_another_scheme_makes_another_load_balancer_and_other_ranges_shut_clients_out(
     stack: RegistryStack, settings: dict[str, Any]
 ) -> None:
-    old = stack.outputs["loadBalancerHostname"]
+    digest, old = client(stack).push("kept", "1", b"a layer"), stack.outputs["loadBalancerHostname"]
     changed = settings | {"loadBalancer": {"internal": False, "allowedCidrs": [ELSEWHERE], "idleTimeoutSeconds": 1200}}
     stack.up(**changed)
     assert stack.operations.changes() == {
@@ -186,7 +187,7 @@ def test_another_scheme_makes_another_load_balancer_and_other_ranges_shut_client
 
     stack.up(**changed | {"loadBalancer": {"internal": False, "allowedCidrs": [HERE, ELSEWHERE]}})
     wait_for(lambda: is_admitted(stack), "admission of clients")
-    assert client(stack).pull("app", "1")
+    assert client(stack).pull("kept", "1") == digest
 
 
 def is_admitted(stack: RegistryStack) -> bool:
