@@ -40,6 +40,7 @@ def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 LONGEST = (
+    "test_changed_settings.py",
     "test_readme.py",
     "test_load_balancers.py",
     "test_post_registry.py",
@@ -49,7 +50,6 @@ LONGEST = (
     "test_touched_by_hand.py",
     "test_other_cluster.py",
     "test_guarded_registry.py",
-    "test_changed_settings.py",
     "test_load_balancer_controller.py",
     "test_kubelet.py",
     "test_node.py",
