@@ -5,7 +5,7 @@ import pulumi
 from registry import network_policies
 from registry.credentials import Credentials
 from registry.endpoint import Endpoint
-from registry.environment import memory_limit, registry_environment
+from registry.environment import memory_limit, registry_environment, s3_port
 from registry.identity import Identity
 from registry.load_balancer.readiness_gates import has_pods_as_targets
 from registry.ownership import Ownership
@@ -52,6 +52,7 @@ workload = Workload(
     replicas=settings.replicas,
     image=settings.image,
     environment=registry_environment(settings, bucket=storage.bucket_name, region=storage.region),
+    s3_port=s3_port(settings.bucket.endpoint),
     memory_limit=memory_limit(settings.chunk_size),
     are_targets=has_pods_as_targets(surroundings.kind, settings),
     policies=policies,

@@ -6,6 +6,7 @@ A variable overrides the configuration file of the image: REGISTRY_A_B is its `a
 from __future__ import annotations
 
 from typing import TypeVar
+from urllib.parse import urlsplit
 
 from registry.settings import MIB, Settings, told
 
@@ -29,6 +30,11 @@ REALM = "kube-registry"
 
 ROOT_DIRECTORY_VARIABLE = "REGISTRY_STORAGE_S3_ROOTDIRECTORY"
 """Where in the bucket the registry is: at its top, and the storage check at a prefix of its own."""
+
+ENDPOINT_VARIABLE = "REGISTRY_STORAGE_S3_REGIONENDPOINT"
+"""Where S3 is, if not where AWS has it."""
+
+HTTPS_PORT = 443
 
 HTPASSWD_DIRECTORY = "/etc/registry"
 HTPASSWD_FILE = "htpasswd"
@@ -88,10 +94,16 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
     if not settings.redirect:
         variables["REGISTRY_STORAGE_REDIRECT_DISABLE"] = "true"
     if settings.bucket.endpoint:
-        variables["REGISTRY_STORAGE_S3_REGIONENDPOINT"] = settings.bucket.endpoint
+        variables[ENDPOINT_VARIABLE] = settings.bucket.endpoint
         # A host name for each bucket would need a certificate for it, which a VPC endpoint's URL need not have.
         variables["REGISTRY_STORAGE_S3_FORCEPATHSTYLE"] = "true"
     return variables | settings.environment
+
+
+def s3_port(endpoint: str | None) -> int:
+    """The port of an S3 API's URL; None is AWS's own."""
+    url = urlsplit(endpoint or "")
+    return url.port or (80 if url.scheme == "http" else HTTPS_PORT)
 
 
 def environment_mistakes(settings: Settings) -> list[str]:

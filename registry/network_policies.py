@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from urllib.parse import urlsplit
 
 import pulumi
 import pulumi_kubernetes as k8s
 
-from registry.environment import PORT
+from registry.environment import HTTPS_PORT, PORT, s3_port
 from registry.ownership import Ownership
 from registry.pod import POD_LABELS
 from registry.pod_credentials import AGENT_ADDRESS, AGENT_PORT
 from registry.settings import Settings
-
-HTTPS_PORT = 443
 
 
 def specs(settings: Settings) -> dict[str, k8s.networking.v1.NetworkPolicySpecArgsDict]:
@@ -22,8 +19,9 @@ def specs(settings: Settings) -> dict[str, k8s.networking.v1.NetworkPolicySpecAr
 
     In: the registry's port, from everywhere, as the load balancer comes by the nodes. Out: DNS, and the S3 API, with
     STS on the same port. Another port than HTTPS's, and the agent of EKS Pod Identity, are let out by policies of their
-    own. Pulumi makes those before it changes the pods, and deletes former ones when all has succeeded: so in an update
-    that changes port or identity neither the pods of before nor the new ones lose AWS, also if it fails.
+    own. Pulumi makes those before it changes the pods, and deletes former ones when all has succeeded and the pods of
+    before have ended (former_pods.py): so in an update that changes port or identity neither these nor the new ones
+    lose AWS, also if it fails.
     """
     if not settings.network_policy:
         return {}
@@ -45,8 +43,7 @@ def specs(settings: Settings) -> dict[str, k8s.networking.v1.NetworkPolicySpecAr
             "policy_types": ["Egress"],
             "egress": [{"to": [agent], "ports": [{"port": AGENT_PORT, "protocol": "TCP"}]}],
         }
-    url = urlsplit(settings.bucket.endpoint or "")
-    port = url.port or (80 if url.scheme == "http" else HTTPS_PORT)
+    port = s3_port(settings.bucket.endpoint)
     if port != HTTPS_PORT:
         policies[f"kube-registry-s3-{port}"] = {
             "pod_selector": {"match_labels": POD_LABELS},

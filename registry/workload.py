@@ -41,7 +41,8 @@ class Workload(pulumi.ComponentResource):
     """The registry's pods, under a Deployment or a ReplicationController, with the Secrets that they read.
 
     They have a ServiceAccount that may do nothing, and NetworkPolicies: `policies`, by their names.
-    `environment` has what is no secret. `memory_limit`: in bytes, of each pod. `htpasswd`: None, if everyone may come.
+    `environment` has what is no secret. `s3_port`: where the pods reach S3. `memory_limit`: in bytes, of each pod.
+    `htpasswd`: None, if everyone may come.
     `are_targets`: a load balancer sends connections to the pods themselves, and tells by a readiness gate when it does.
 
     Both controllers replace pods without a moment without a ready one, at every change of the pod template. Whoever
@@ -57,6 +58,7 @@ class Workload(pulumi.ComponentResource):
         replicas: int,
         image: str,
         environment: Mapping[str, pulumi.Input[str]],
+        s3_port: int,
         memory_limit: int,
         are_targets: bool,
         policies: Mapping[str, k8s.networking.v1.NetworkPolicySpecArgsDict],
@@ -166,7 +168,7 @@ class Workload(pulumi.ComponentResource):
         )
         if controller == "Deployment" and not pulumi.runtime.is_dry_run():
             pulumi.Output.all(made.urn, credentials.id).apply(
-                lambda both: former_pods.await_end(namespace, POD_LABELS, both[1], removal_seconds)
+                lambda both: former_pods.await_end(namespace, POD_LABELS, both[1], s3_port, removal_seconds)
             )
         self.register_outputs({})
 

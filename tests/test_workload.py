@@ -99,13 +99,13 @@ def test_secrets_are_replaced_rather_than_changed_so_that_pods_roll(deploy: Depl
         assert "name" not in secret.inputs["metadata"]
 
 
-def test_every_update_of_a_deployment_looks_for_pods_with_a_former_access_key_also_one_that_changes_no_pod(
+def test_every_update_of_a_deployment_looks_for_pods_with_a_former_access_key_or_port_also_one_that_changes_no_pod(
     deploy: Deploy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[tuple[str, str]] = []
+    asked: list[tuple[str, str, int]] = []
 
-    async def wait(namespace: str, _: object, secret: str, removal_seconds: int) -> None:
-        asked.append((namespace, secret))
+    async def wait(namespace: str, _: object, secret: str, port: int, removal_seconds: int) -> None:
+        asked.append((namespace, secret, port))
 
     monkeypatch.setattr("registry.former_pods.await_end", wait)
     deploy(namespace="images", controller="ReplicationController")
@@ -113,7 +113,8 @@ def test_every_update_of_a_deployment_looks_for_pods_with_a_former_access_key_al
     deploy(namespace="images", preview=True)
     assert asked == []
     deploy(namespace="images")
-    assert asked == [("images", "registry-access-key-secret-5e6f7a8b")]
+    deploy(namespace="images", bucket={"endpoint": "https://s3.example.com:9000"})
+    assert asked == [("images", "registry-access-key-secret-5e6f7a8b", port) for port in (443, 9000)]
 
 
 def test_a_pod_is_ready_by_http_after_its_first_look_at_s3_and_alive_by_tcp(deploy: Deploy) -> None:
