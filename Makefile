@@ -41,11 +41,11 @@ test: unit  ## all tests, the end-to-end ones on a sandbox of their own
 
 changes: $(VENV)/installed  ## every change of a living stack, under a client that pulls all the time
 	$(BIN)/python -m sandbox tools
-	$(BIN)/pytest tests/end_to_end -m changes --numprocesses=2
+	$(BIN)/pytest tests/end_to_end -m changes --numprocesses=2 --dist=worksteal
 
 matrix: $(VENV)/installed  ## every kind of load balancer and of identity, from up to destroy, under clients that pull and push
 	$(BIN)/python -m sandbox tools
-	$(BIN)/pytest -m matrix --numprocesses=$(WORKERS) --dist=load
+	$(BIN)/pytest -m matrix --numprocesses=$(WORKERS) --dist=worksteal
 
 node-tests: $(VENV)/installed  ## the node's tests as an ordinary user, also when root runs make
 	$(BIN)/python -m sandbox tools
