@@ -5,7 +5,8 @@ A variable overrides the configuration file of the image: REGISTRY_A_B is its `a
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from registry.settings import MIB, Settings, told
@@ -98,6 +99,11 @@ def registry_environment(settings: Settings, *, bucket: Text, region: Text) -> d
         # A host name for each bucket would need a certificate for it, which a VPC endpoint's URL need not have.
         variables["REGISTRY_STORAGE_S3_FORCEPATHSTYLE"] = "true"
     return variables | settings.environment
+
+
+def variables_of(pod: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """A pod's variables by name, each with a `value` or `valueFrom`. All is as the API server gives it."""
+    return {one["name"]: one for container in pod["spec"]["containers"] for one in container.get("env", [])}
 
 
 def s3_port(endpoint: str | None) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 import pulumi
 
 from registry import cluster
-from registry.environment import ENDPOINT_VARIABLE, s3_port
+from registry.environment import ENDPOINT_VARIABLE, s3_port, variables_of
 from registry.pod import termination_grace_period_seconds
 from registry.pod_credentials import id_of
 
@@ -59,10 +59,5 @@ def former_pods(pods: Sequence[Mapping[str, Any]], credentials: str, port: int) 
         if "ReplicaSet" in [owner["kind"] for owner in pod["metadata"].get("ownerReferences", [])]
         and pod.get("status", {}).get("phase") not in ("Succeeded", "Failed")
         and (found := id_of(pod)) is not None
-        and (found, _s3_port_of(pod)) != (credentials, port)
+        and (found, s3_port(variables_of(pod).get(ENDPOINT_VARIABLE, {}).get("value"))) != (credentials, port)
     ]
-
-
-def _s3_port_of(pod: Mapping[str, Any]) -> int:
-    variables = [one for container in pod["spec"]["containers"] for one in container.get("env", [])]
-    return s3_port(next((one.get("value") for one in variables if one["name"] == ENDPOINT_VARIABLE), None))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pulumi
 
-from registry.environment import ACCESS_KEY_VARIABLES
+from registry.environment import ACCESS_KEY_VARIABLES, variables_of
 from registry.policies import STS_AUDIENCE
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def of_pod_identity(role_arn: pulumi.Input[str]) -> PodCredentials:
 
 def id_of(pod: Mapping[str, Any]) -> str | None:
     """The `id` of the credentials of a pod, as the API server gives it; None if it has none of these."""
-    variables = {one["name"]: one for container in pod["spec"]["containers"] for one in container.get("env", [])}
+    variables = variables_of(pod)
     for name in ACCESS_KEY_VARIABLES:
         if reference := variables.get(name, {}).get("valueFrom", {}).get("secretKeyRef"):
             return reference["name"]

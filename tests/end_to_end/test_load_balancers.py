@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from pulumi import automation
 
 from sandbox.layout import REGION
@@ -233,10 +234,12 @@ def test_the_registry_is_reached_changed_and_taken_away(
 
 
 def host_of_layers(stack: RegistryStack) -> str:
-    """Where clients are led to for a layer."""
+    """Where clients are led to for a layer, which they find there."""
     user, layer = client(stack), b"a layer that is fetched from S3"
-    user.push("layers", "1", layer)
-    return urlsplit(user.request("GET", f"/v2/layers/blobs/{digest_of(layer)}").headers["Location"]).netloc
+    assert user.push("layers", "1", layer) == user.pull("layers", "1")
+    led = user.request("GET", f"/v2/layers/blobs/{digest_of(layer)}")
+    assert led.status_code == requests.codes.temporary_redirect
+    return urlsplit(led.headers["Location"]).netloc
 
 
 def the_change_fails_no_request(stack: RegistryStack, changed: dict[str, Any]) -> bool:
