@@ -187,7 +187,7 @@ def rotated() -> dict[str, Any]:
     ],
     ids=str,
 )
-def test_a_rotation_fails_no_pull_and_no_push(
+def test_a_rotation_fails_no_pull_and_no_push_but_one_that_meets_two_http_secrets(
     stack: RegistryStack, tmp_path: Path, rotation: dict[str, Any], rotated: dict[str, Any]
 ) -> None:
     key, passwords = stack.access_key(), stack.outputs["passwords"]
@@ -201,8 +201,10 @@ def test_a_rotation_fails_no_pull_and_no_push(
     ):
         rotated |= rotation
         stack.up(**USERS, rotation=rotated)
-    assert (pulls.failures, pushed.failures) == ([], [])
-    assert (pulls.count >= 10, pushed.count >= 5) == (True, True)
+    # Crane tries an upload three times within some four seconds, and pods with both secrets may serve for longer.
+    refused = [one for one in pushed.failures if "httpSecret" in rotation and one.rstrip().endswith("invalid secret")]
+    assert (pulls.failures, pushed.failures) == ([], refused)
+    assert (pulls.count >= 10, pushed.count - len(refused) >= 5) == (True, True)
     assert puller.pull("steady", "1") == digest
 
     assert (stack.access_key() != key) == ("accessKey" in rotation)
@@ -216,6 +218,7 @@ def test_a_rotation_fails_no_pull_and_no_push(
         with pytest.raises(ClientError, match=r"InvalidAccessKeyId|InvalidClientTokenId"):
             stack.sandbox.aws("s3", *key).list_objects_v2(Bucket=stack.bucket)
     stack.settled_pods()
+    push(crane, f"{stack.hostname}/settled:1", tmp_path)
     for user in changed:
         assert attempts(RegistryClient(stack, user, passwords[user])) == {401}
         assert 401 not in attempts(client(stack, user))
