@@ -24,8 +24,8 @@ class RotationSettings(SettingsModel):
         default=1,
         examples=["2026-11-25"],
         description="Another value than before makes a new HTTP secret, with which the pods sign the state of uploads. "
-        "An upload that is under way while they roll onto the new one starts over: clients try that by themselves, but "
-        "a few times only, so that a push may fail.",
+        "An upload that is under way while they roll onto the new one must start over: some clients try that by "
+        "themselves a few times, others fail.",
     )
     password: dict[str, RotationValue] = Field(
         default={},
